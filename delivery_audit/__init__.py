@@ -1,0 +1,1 @@
+"""Expected readings against accounted ones: each ends in exactly one fate, and each fate has evidence of its own."""

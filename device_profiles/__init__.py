@@ -1,0 +1,1 @@
+"""A device is data: what its registers mean, how they may be read, and from which document that is known."""

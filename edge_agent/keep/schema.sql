@@ -1,0 +1,21 @@
+-- The spool: what has been sealed and is not yet confirmed. user_version 1.
+CREATE TABLE run (
+  id        INTEGER PRIMARY KEY,   -- rises with each start of the agent
+  run       TEXT NOT NULL UNIQUE,  -- 32 hex digits, never used twice
+  boot      TEXT NOT NULL,         -- boot in which its batches count milliseconds
+  last      INTEGER NOT NULL,      -- last seq that was sealed, 0 at first
+  to_ms     INTEGER,               -- end of that batch, ms UTC; NULL while undated
+  clean     INTEGER NOT NULL,      -- 1: it sealed everything and said so
+  backsteps INTEGER NOT NULL       -- how often civil time had been put back until that batch
+);
+CREATE TABLE batch (
+  run_id    INTEGER NOT NULL REFERENCES run (id),
+  seq       INTEGER NOT NULL,
+  base_ms   INTEGER,               -- UTC of that boot's zero; NULL until the clock can be trusted
+  guess_ms  INTEGER NOT NULL,      -- what an untrusted clock said it was when the batch was sealed
+  unsure_lo INTEGER,               -- bounds of base_ms where it is an estimate
+  unsure_hi INTEGER,
+  aside     TEXT,                  -- why it is no longer offered; NULL: it is
+  body      TEXT NOT NULL,
+  PRIMARY KEY (run_id, seq)
+);

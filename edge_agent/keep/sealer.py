@@ -1,0 +1,169 @@
+"""Interval over, every slot resolved: seal. Acts only through ports and the spool."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from data_contract.batch import STOP, Body, Record, Span, write_body
+from edge_agent.errors import DiskFull
+from edge_agent.keep.dating import Segment, Timeline
+from edge_agent.keep.interval import Interval
+from edge_agent.keep.spool import Sealed, Spool
+from edge_agent.ports import Clock
+
+log = logging.getLogger("loopgauge.edge.sealer")
+
+SEAL_BYTES = 65_536
+"""An interval that has grown to about this much is sealed before its time."""
+LOOK_S = 1.0
+"""A sealer looks at least this often whether to seal before the time, in real s."""
+LATE_LOOK_MS = 50
+"""And this often, in civil ms, once the interval is over and a bus still has a slot open."""
+
+
+class Sealer:
+    """Turns the interval into batches of this run, numbered from 1."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        timeline: Timeline,
+        interval: Interval,
+        spool: Spool,
+        every_ms: int,
+        watermark: Callable[[], int],
+        give_up: Callable[[int], None],
+        confirmed: Callable[[], Sequence[Span]],
+        sealed: Callable[[], None],
+        wait_s: float,
+    ) -> None:
+        """The callables tell and ask the rest of the agent.
+
+        `watermark`: mono before which each slot has its outcome; `give_up`: give every slot before an instant one;
+        `confirmed`: what may be deleted; `sealed`: called after each seal.
+        """
+        self._clock = clock
+        self._timeline = timeline
+        self._interval = interval
+        self._spool = spool
+        self._every_ms = every_ms
+        self._watermark = watermark
+        self._give_up = give_up
+        self._confirmed = confirmed
+        self._sealed = sealed
+        self._wait_s = wait_s
+        self._seq = 0
+        self._prev: int | None = None
+        self._full = False
+        self._tried = interval.from_
+        """End of the last attempt to seal: a refused one is not repeated before the next boundary."""
+        self._began_s = 0.0
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """End `run` when the seal at hand is done."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Seal until `stop`."""
+        self._began_s = asyncio.get_running_loop().time()
+        while True:
+            boundary = self._timeline.boundary(self._every_ms, self._tried + 1)
+            to = await self._over(boundary)
+            if to is None:
+                return
+            await self.seal(to)
+            if not self._full:  # a batch that waits for room keeps one base from its begin to its end
+                self._observe()
+            await self._date()
+
+    def _observe(self) -> None:
+        """Look at civil time. The process may be held up between two clocks; the instant that fits best is taken."""
+        before, civil, after = self._clock.mono_ms(), self._clock.civil(), self._clock.mono_ms()
+        mono = min(max(civil.utc_ms - self._timeline.at(before).base, before), after)
+        ahead = self._timeline.next_due(self._every_ms, mono + 1)
+        if self._timeline.observe(mono_ms=mono, civil=civil, boundary=ahead, sealed_to=self._interval.from_):
+            log.warning("clock: civil time changed; it holds from the next seal on")
+
+    async def _over(self, boundary: int) -> int | None:
+        """Wait for the end of the interval, and say where it is (mono ms), or None when told to stop.
+
+        A bus may hold the boundary up by one more interval at most; then its open slots count as overrun.
+        """
+        while not self._stop.is_set():
+            mono = self._clock.mono_ms()
+            watermark = self._watermark()
+            if mono >= boundary + self._every_ms:
+                self._give_up(boundary)
+                return boundary
+            if mono >= boundary and watermark >= boundary:
+                return boundary
+            if self._interval.bytes_about >= SEAL_BYTES and min(watermark, mono) > self._tried:
+                return min(watermark, mono)
+            wait_s = self._clock.real_s(boundary - mono)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(LOOK_S, wait_s if wait_s > 0 else self._clock.real_s(LATE_LOOK_MS))):
+                    await self._stop.wait()
+        return None
+
+    async def finish(self, to: int) -> None:
+        """Seal everything before `to`, and say that this was all. `run` must have ended."""
+        while (boundary := self._timeline.boundary(self._every_ms, self._tried + 1)) < to:
+            await self.seal(boundary)
+        await self.seal(to, final=True)
+
+    async def seal(self, to: int, *, final: bool = False) -> None:
+        """Seal [from, to). If the disk is full, its values are counted as such; the next batch begins where it did."""
+        self._tried = to
+        if final:
+            self._interval.happened(Record(kind=STOP, t=to - self._interval.from_))
+        segment = self._timeline.at(self._interval.from_)
+        confirmed = self._confirmed()
+        pending = self._spool.pending(confirmed)
+        body = self._interval.body(
+            to, prev=self._prev, pending=pending, aside=self._spool.aside, off_grid=not segment.trusted
+        )
+        try:
+            await self._spool.seal(self._as_row(body, segment, final), confirmed)
+        except DiskFull as error:
+            self._interval.refused(to)
+            if not self._full:
+                log.error("spool: no room for new readings (%s); they are counted as disk_full until there is", error)
+            self._full = True
+            return
+        if self._full:
+            log.info("spool: there is room again")
+            self._full = False
+        self._seq += 1
+        self._prev = to
+        self._interval.sealed(to)
+        self._sealed()
+
+    def _as_row(self, body: Body, segment: Segment, final: bool) -> Sealed:
+        return Sealed(
+            seq=self._seq + 1,
+            base_ms=segment.base if segment.trusted else None,
+            guess_ms=segment.base,
+            to_ms=segment.base + body.to,
+            body=write_body(body),
+            clean=final,
+            backsteps=segment.backsteps,
+        )
+
+    async def _date(self) -> None:
+        """Give undated batches their base, for good: as soon as the clock is trusted, or when the wait is over."""
+        if all(held.dated for held in self._spool.held.values()):
+            return
+        segment = self._timeline.at(self._clock.mono_ms())
+        with contextlib.suppress(DiskFull):  # they wait on; the seal has said that there is no room
+            if segment.trusted:
+                await self._spool.date(segment.base)
+            elif asyncio.get_running_loop().time() - self._began_s >= self._wait_s:
+                await self._spool.guess()
+            else:
+                return
+            self._sealed()

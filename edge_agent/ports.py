@@ -1,0 +1,78 @@
+"""Everything by which chance enters the agent, each behind one to three methods. `tests/twins` has a twin of each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import sqlite3
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Civil:
+    """What the system says the time is (ms UTC), and whether it has been set by a source that can be trusted."""
+
+    utc_ms: int
+    trusted: bool
+
+
+class Clock(Protocol):
+    """Civil time and the monotonic time of this boot. Both run at the same speed; only a demo's is not 1."""
+
+    @property
+    def boot(self) -> str:
+        """An id that is new with each boot."""
+
+    def mono_ms(self) -> int:
+        """Milliseconds of civil speed since this boot; never steps."""
+
+    def civil(self) -> Civil:
+        """Civil time now; may step."""
+
+    def real_s(self, span_ms: float) -> float:
+        """How many real seconds `span_ms` of this clock lasts: what to pass to asyncio.sleep."""
+
+
+class Bus(Protocol):
+    """One line or connection to devices. Requests are made one at a time."""
+
+    async def read(self, unit: int, table: str, address: int, count: int, timeout_s: float) -> Sequence[int]:
+        """Registers [address, address + count) of a unit's `holding` or `input` table; or NotSampled in finite time."""
+
+    async def close(self) -> None:
+        """Let the line go."""
+
+
+class Disk(Protocol):
+    """The spool's file. Work runs in one transaction that is durable when `run` returns."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> T:
+        """Result of `work` on the connection. Raises DiskFull (nothing happened) or Fatal (the file cannot be used).
+
+        `grows`: it adds batches, and so may not use what is kept back for deleting them.
+        """
+
+    async def close(self) -> None:
+        """Finish and let the file go."""
+
+
+class Session(Protocol):
+    """A connected link."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Hand a message to the broker and wait until it has it, which says nothing of storage. Raises NotConnected."""
+
+    def messages(self) -> AsyncIterator[tuple[str, bytes]]:
+        """(topic, payload) of what arrives on the subscribed topics; raises NotConnected when the link goes down."""
+
+
+class Link(Protocol):
+    """The way to the broker."""
+
+    def connect(self) -> AbstractAsyncContextManager[Session]:
+        """A session that has subscribed to the gateway's ack topic and to `ready` already. Raises NotConnected."""

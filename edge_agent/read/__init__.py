@@ -1,0 +1,1 @@
+"""Meters to samples."""

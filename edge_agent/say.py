@@ -1,0 +1,30 @@
+"""What the gateway says about itself at birth. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from data_contract.control import Birth, DeviceBirth, FieldBirth, write
+from device_profiles.profile import Profile
+from edge_agent.config import DeviceConfig
+
+
+def birth(
+    *, gateway: str, board: str, version: str, run: str, devices: Mapping[str, tuple[DeviceConfig, Profile]]
+) -> bytes:
+    """The retained birth message: who I am, and per device its kind, profile and fields."""
+    said = {}
+    for name, (config, profile) in devices.items():
+        fields = {
+            field: FieldBirth(unit=about.unit, kind=about.kind, accuracy_percent=about.accuracy_percent)
+            for field, about in profile.fields.items()
+            if config.fields is None or field in config.fields
+        }
+        said[name] = DeviceBirth(
+            kind=profile.kind,
+            profile=profile.profile,
+            profile_version=profile.version,
+            simulated=config.simulated,
+            fields=fields,
+        )
+    return write(Birth(gateway=gateway, board=board, version=version, run=run, devices=said))

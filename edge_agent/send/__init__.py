@@ -1,0 +1,1 @@
+"""Sealed batches to confirmed ones."""

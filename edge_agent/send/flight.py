@@ -1,0 +1,220 @@
+"""What is unconfirmed between gateway and store, when it is sent again, and what an ack releases. Pure.
+
+A message leaves the spool's side once and then lives here until the cloud has confirmed every batch in it:
+
+                    launch                 confirmed (all of it)
+    spool ────────────────────► in flight ─────────────────────► forgotten with the next seal
+                                  │   ▲ │
+                  due: repeated   └───┘ └──► set aside, after SKIPS_MAX repeats that later messages overtook
+
+When is it due again?
+  * Connected, or the cloud says `ready`: everything in flight once (after `ready` with jitter: all gateways hear it).
+  * Acks are flowing (`quiet` is 0): each message whose answer is overdue by the measured round trip.
+  * Silence: only the oldest, at doubling intervals with full jitter. A dead cloud costs one message now and then; the
+    first ack ends the silence, and the rest follows at once.
+
+Only ranges that were sent by this flight can be confirmed. Any other ack is counted and ignored: one that names a run
+or a seq that was never offered deletes nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from data_contract.batch import Span
+from data_contract.control import Ack
+
+SKIPS_MAX = 20
+"""Times that a message is repeated while later ones are confirmed, before it is set aside as `unanswered`."""
+REPEAT_MIN_S, REPEAT_MAX_S = 2.0, 300.0
+FIRST_REPEAT_S = 10.0
+"""Overdue time before a round trip has been measured."""
+REPEAT_SPREAD = 1.5
+"""While acks flow, an overdue message is repeated after the overdue time, or up to this many times as late."""
+READY_JITTER_S = 10.0
+
+
+@dataclass(slots=True)
+class Message:
+    """Consecutive batches of one run, as they were sent together."""
+
+    run: str
+    first: int
+    last: int
+    size: int
+    forced: bool = True
+    """It is to be sent once whatever the silence: new, or after a connect or `ready`."""
+    due_s: float = 0.0
+    sent_s: float | None = None
+    tries: int = 0
+    skips: int = 0
+    overtaken: bool = False
+
+    @property
+    def span(self) -> Span:
+        """(run, first, last)."""
+        return self.run, self.first, self.last
+
+
+def _cut(message: Message, ranges: Sequence[tuple[int, int]]) -> list[Message]:
+    """What remains of a message when some of its seqs are confirmed, as messages of their own."""
+    gone = {seq for a, b in ranges for seq in range(max(a, message.first), min(b, message.last) + 1)}
+    share = message.size // (message.last - message.first + 1)
+    left: list[Message] = []
+    for seq in range(message.first, message.last + 1):
+        if seq in gone:
+            continue
+        if left and left[-1].last == seq - 1:
+            left[-1].last = seq
+            left[-1].size += share
+        else:
+            left.append(replace(message, first=seq, last=seq, size=share))
+    return left
+
+
+class Flight:
+    """Messages in flight, oldest first. Times are s of the event loop's clock."""
+
+    def __init__(self, *, bytes_max: int, batches_max: int, rng: random.Random) -> None:
+        self._bytes_max = bytes_max
+        self._batches_max = batches_max
+        self._rng = rng
+        self._messages: list[Message] = []
+        self._quiet = 0
+        self._round_trip_s: float | None = None
+        self.foreign_acks = 0
+        """Acks that named nothing of ours in flight."""
+        self.last_ack_s: float | None = None
+
+    @property
+    def batches(self) -> int:
+        """How many batches are in flight."""
+        return sum(m.last - m.first + 1 for m in self._messages)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes of plain JSON are in flight."""
+        return sum(m.size for m in self._messages)
+
+    def holds(self, run: str, seq: int) -> bool:
+        """Whether a batch is in flight."""
+        return any(m.run == run and m.first <= seq <= m.last for m in self._messages)
+
+    def room(self) -> tuple[int, int]:
+        """(bytes, batches) that may be launched now; an empty flight always has room for one batch of any size."""
+        if not self._messages:
+            return self._bytes_max, self._batches_max
+        return self._bytes_max - self.bytes, self._batches_max - self.batches
+
+    def launch(self, span: Span, size: int) -> Message:
+        """A message that is to be sent for the first time: it is due at once."""
+        message = Message(*span, size)
+        self._messages.append(message)
+        return message
+
+    def sent(self, message: Message, now_s: float) -> None:
+        """The broker has taken a message."""
+        if message.overtaken:
+            message.skips += 1
+            message.overtaken = False
+        if not message.forced:
+            self._quiet += 1
+        message.forced = False
+        message.tries += 1
+        message.sent_s = now_s
+        message.due_s = now_s + self._overdue_s()
+
+    def _overdue_s(self) -> float:
+        """How long to wait for an answer before the message is sent again."""
+        base = FIRST_REPEAT_S if self._round_trip_s is None else max(REPEAT_MIN_S, 4 * self._round_trip_s)
+        base = min(base, REPEAT_MAX_S)
+        # Some chance even while acks flow: a broker deals shared messages out in turn, and repeats in step with live
+        # messages would all fall to the one worker that hangs.
+        ceiling = min(REPEAT_MAX_S, base * max(REPEAT_SPREAD, 2.0 ** min(self._quiet, 12)))
+        return base + self._rng.random() * (ceiling - base)
+
+    def due(self, now_s: float) -> Message | None:
+        """The message to send now, if any."""
+        for message in self._messages:
+            if message.due_s <= now_s and (message.forced or self._may_repeat(message)):
+                return message
+        return None
+
+    def _may_repeat(self, message: Message) -> bool:
+        return self._quiet == 0 or message is self._messages[0]
+
+    def wake_s(self) -> float | None:
+        """When `due` is worth asking again."""
+        waiting = [m.due_s for m in self._messages if m.forced or self._may_repeat(m)]
+        return min(waiting, default=None)
+
+    def confirmed(self, ack: Ack, now_s: float) -> list[Span]:
+        """What an ack releases, as spans that were in flight; rejected batches are released, too: ingest keeps them."""
+        ranges = [*ack.stored, *((r.seq, r.seq) for r in ack.rejected)]
+        released: list[Span] = []
+        kept: list[Message] = []
+        newest = -1.0
+        for message in self._messages:
+            hits = (
+                []
+                if message.run != ack.run or message.tries == 0
+                else [
+                    (max(a, message.first), min(b, message.last))
+                    for a, b in ranges
+                    if a <= message.last and b >= message.first
+                ]
+            )
+            if not hits:
+                kept.append(message)
+                continue
+            released.extend((message.run, a, b) for a, b in hits)
+            kept.extend(_cut(message, hits))
+            assert message.sent_s is not None, "a message that was tried has been sent"
+            newest = max(newest, message.sent_s)
+            if message.tries == 1:
+                self._measure(now_s - message.sent_s)
+        self._messages = kept
+        if not released:
+            self.foreign_acks += 1
+            return []
+        self.last_ack_s = now_s
+        self._heard(newest, now_s)
+        return released
+
+    def _heard(self, newest: float, now_s: float) -> None:
+        """The cloud answers: the silence is over, and what was sent before the answered message has been overtaken."""
+        if self._quiet:
+            self._quiet = 0
+            for message in self._messages:
+                # Once each: the first repeat alone must not begin a new silence for the rest.
+                if message.sent_s is not None and not message.forced:
+                    message.forced = True
+                    message.due_s = max(now_s, min(message.due_s, message.sent_s + self._overdue_s()))
+        for message in self._messages:
+            if message.sent_s is not None and message.sent_s < newest:
+                message.overtaken = True
+
+    def _measure(self, round_trip_s: float) -> None:
+        old = self._round_trip_s
+        self._round_trip_s = round_trip_s if old is None else 0.875 * old + 0.125 * round_trip_s
+
+    def connected(self) -> None:
+        """A new session: the broker may have forgotten everything, so all that is in flight is sent once."""
+        self._quiet = 0
+        for message in self._messages:
+            message.forced, message.due_s = True, 0.0
+
+    def ready(self, now_s: float) -> None:
+        """The cloud can store again: all that is in flight once, spread out."""
+        self._quiet = 0
+        for message in self._messages:
+            if not message.forced:
+                message.forced, message.due_s = True, now_s + self._rng.random() * READY_JITTER_S
+
+    def unanswered(self) -> list[Message]:
+        """Messages that were overtaken too often; they leave the flight."""
+        given_up = [m for m in self._messages if m.skips >= SKIPS_MAX]
+        self._messages = [m for m in self._messages if m.skips < SKIPS_MAX]
+        return given_up

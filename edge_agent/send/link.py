@@ -1,0 +1,106 @@
+"""The link to the broker through aiomqtt: connect, subscribe, publish. MQTT 3.1.1, clean session, QoS 1."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiomqtt
+
+from data_contract.topics import READY, Channel, topic
+from edge_agent.config import UplinkConfig
+from edge_agent.errors import Fatal, NotConnected
+
+INCOMING_MAX = 1000
+"""Messages from the cloud that wait to be handled; more are dropped, and answered again after a repeat."""
+
+GOODBYE_S = 2.0
+"""Longest wait for the broker when the agent stops."""
+
+# aiomqtt sets this level itself when it is imported; what it has to say, the sender says once.
+logging.getLogger("mqtt").setLevel(logging.CRITICAL)
+
+
+def tls_context(config: UplinkConfig) -> ssl.SSLContext | None:
+    """TLS 1.2 or later, the broker's certificate checked; None on loopback. Raises Fatal where a file is unusable."""
+    if config.tls is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=config.tls.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if config.tls.cert_file is not None:
+            context.load_cert_chain(config.tls.cert_file, config.tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise Fatal(f"uplink.tls: {error}; check ca_file, cert_file and key_file") from None
+    return context
+
+
+def _keepalive_s(config: UplinkConfig) -> int:
+    """As configured, but long enough that a metered link is not charged for a ping between two messages."""
+    return max(config.keepalive_s, math.ceil(1.5 * config.send_every_s))
+
+
+class MqttSession:
+    """A connected session."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        try:
+            await self._client.publish(topic, payload, qos=1, retain=retain)
+        except (aiomqtt.MqttError, ValueError) as error:
+            raise NotConnected(str(error)) from error
+
+    async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
+        try:
+            async for message in self._client.messages:
+                if isinstance(message.payload, bytes):
+                    yield message.topic.value, message.payload
+        except aiomqtt.MqttError as error:
+            raise NotConnected(str(error)) from error
+
+
+class MqttLink:
+    """Connects as the gateway, with `online` as its last will."""
+
+    def __init__(self, *, gateway: str, config: UplinkConfig, password: str | None) -> None:
+        self._gateway = gateway
+        self._config = config
+        self._password = password
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[MqttSession]:
+        config = self._config
+        online = topic(self._gateway, Channel.ONLINE)
+        client = aiomqtt.Client(
+            config.host,
+            config.port,
+            identifier=f"lg-{self._gateway}",
+            username=config.username or (self._gateway if self._password else None),
+            password=self._password,
+            tls_context=tls_context(config),
+            clean_session=True,
+            keepalive=_keepalive_s(config),
+            timeout=config.timeout_s,
+            max_queued_incoming_messages=INCOMING_MAX,
+            will=aiomqtt.Will(online, b"0", qos=1, retain=True),
+        )
+        try:
+            async with client:
+                # An ack that is lost on the way is asked for again by a repeat; QoS 1 would cost two packets for each.
+                await client.subscribe([(topic(self._gateway, Channel.ACK), 0), (READY, 1)])
+                try:
+                    yield MqttSession(client)
+                except asyncio.CancelledError:
+                    # The agent stops: a clean disconnect takes the last will back, so it is said here.
+                    with contextlib.suppress(aiomqtt.MqttError):
+                        await client.publish(online, b"0", qos=1, retain=True, timeout=GOODBYE_S)
+                    raise
+        except (aiomqtt.MqttError, OSError) as error:
+            raise NotConnected(str(error)) from error

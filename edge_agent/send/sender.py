@@ -1,0 +1,194 @@
+"""Take, pack, publish; ack, forget. One session after the other, until the agent ends. Acts only through ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+
+from data_contract.batch import Span
+from data_contract.control import read_ack
+from data_contract.message import pack
+from data_contract.topics import READY, Channel, topic
+from edge_agent.errors import DiskFull, NotConnected
+from edge_agent.keep.spool import Spool, spans
+from edge_agent.ports import Link, Session
+from edge_agent.send.flight import Flight, Message
+from edge_agent.send.lanes import Lanes
+
+log = logging.getLogger("loopgauge.edge.sender")
+
+BACKOFF_MIN_S, BACKOFF_MAX_S = 1.0, 60.0
+"""Pauses between attempts to connect: doubling, with full jitter."""
+IDLE_S = 5.0
+"""The sender looks at its flight at least this often, in real s."""
+UNCONFIRMED_S = 300.0
+"""Connected, published, and nothing confirmed for this long is worth a warning."""
+
+
+class Sender:
+    """Keeps the flight full, and passes on what the cloud confirms."""
+
+    def __init__(
+        self,
+        *,
+        gateway: str,
+        board: str,
+        link: Link,
+        spool: Spool,
+        flight: Flight,
+        lanes: Lanes,
+        birth: Callable[[], bytes],
+        send_every_s: float,
+        rng: random.Random,
+    ) -> None:
+        self._gateway = gateway
+        self._board = board
+        self._link = link
+        self._spool = spool
+        self._flight = flight
+        self._lanes = lanes
+        self._birth = birth
+        self._send_every_s = send_every_s
+        self._rng = rng
+        self._wake = asyncio.Event()
+        self._done: dict[tuple[str, int], None] = {}
+        self._away = False
+        self._warned = False
+        self._launched_s = float("-inf")
+        self._waiting_since_s: float | None = None
+        self.redelivered = 0
+        """Messages that were sent more than once."""
+        self.stopping = False
+        """Set when the agent stops: what is sealed goes at once."""
+
+    def look(self) -> None:
+        """Something may have become worth sending."""
+        self._wake.set()
+
+    def confirmed(self) -> list[Span]:
+        """What has been confirmed and is still in the spool; the next seal deletes it."""
+        self._done = {key: None for key in self._done if key in self._spool.held}
+        return spans(self._done)
+
+    @property
+    def settled(self) -> bool:
+        """Everything that is held and dated has been confirmed."""
+        return all(key in self._done or not held.dated for key, held in self._spool.held.items())
+
+    async def run(self) -> None:
+        """Connect again and again, until cancelled."""
+        pause_s = BACKOFF_MIN_S
+        while True:
+            try:
+                async with self._link.connect() as session:
+                    pause_s = BACKOFF_MIN_S
+                    await self._session(session)
+            except NotConnected as error:
+                if not self._away:
+                    log.warning("uplink: not connected: %s; readings stay on disk", error)
+                self._away = True
+            await asyncio.sleep(self._rng.random() * pause_s)
+            pause_s = min(pause_s * 2, BACKOFF_MAX_S)
+
+    async def _session(self, session: Session) -> None:
+        """One connection, from birth to its loss. Raises NotConnected."""
+        await session.publish(topic(self._gateway, Channel.ONLINE), b"1", retain=True)
+        await session.publish(topic(self._gateway, Channel.BIRTH), self._birth(), retain=True)
+        if self._away:
+            log.info("uplink: connected again")
+            self._away = False
+        self._waiting_since_s = None
+        self._flight.connected()
+        self._lanes.reconnected(max((s for run, s in self._spool.held if run == self._spool.run), default=0))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._receive(session), name="receive")
+                tasks.create_task(self._send(session), name="send")
+        except* NotConnected as group:
+            error = group.exceptions[0]
+            raise NotConnected(str(error)) from error
+
+    async def _receive(self, session: Session) -> None:
+        async for name, payload in session.messages():
+            now_s = asyncio.get_running_loop().time()
+            if name == READY:
+                self._flight.ready(now_s)
+            elif (ack := read_ack(payload)) is None:
+                self._flight.foreign_acks += 1
+            else:
+                for run, first, last in self._flight.confirmed(ack, now_s):
+                    self._done.update({(run, seq): None for seq in range(first, last + 1)})
+            self._wake.set()
+        raise NotConnected("the broker closed the connection")
+
+    async def _send(self, session: Session) -> None:
+        while True:
+            self._wake.clear()
+            now_s = asyncio.get_running_loop().time()
+            for given_up in self._flight.unanswered():
+                await self._set_aside(given_up.span)
+            message = self._flight.due(now_s) or self._launch(now_s)
+            if message is not None:
+                await self._publish(session, message)
+                continue
+            self._suspect(now_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s(now_s)):
+                    await self._wake.wait()
+
+    async def _set_aside(self, span: Span) -> None:
+        try:
+            await self._spool.set_aside(span, "unanswered")
+        except DiskFull:
+            return  # out of the flight, but still held: it will be offered anew
+        log.error("uplink: batches %d-%d of run %s are never answered; set aside", span[1], span[2], span[0])
+
+    def _pause_s(self, now_s: float) -> float:
+        wake_s = self._flight.wake_s()
+        pause_s = IDLE_S if wake_s is None else max(0.0, min(IDLE_S, wake_s - now_s))
+        collecting_s = self._launched_s + self._send_every_s - now_s
+        return min(pause_s, collecting_s) if collecting_s > 0 else pause_s
+
+    def _launch(self, now_s: float) -> Message | None:
+        """The next message from the spool, if there is room for it and it is time."""
+        collecting = now_s - self._launched_s < self._send_every_s and not self.stopping
+        bytes_max, batches_max = self._flight.room()
+        if collecting or bytes_max <= 0 or batches_max <= 0:
+            return None
+        chosen = self._lanes.next(self._spool.held, self._taken, bytes_max=bytes_max, batches_max=batches_max)
+        if chosen is None:
+            self._launched_s = now_s if self._send_every_s else self._launched_s
+            return None
+        span, size = chosen
+        if size > bytes_max and self._flight.batches:
+            return None
+        self._lanes.launched(span)
+        return self._flight.launch(span, size)
+
+    def _taken(self, run: str, seq: int) -> bool:
+        return (run, seq) in self._done or self._flight.holds(run, seq)
+
+    async def _publish(self, session: Session, message: Message) -> None:
+        rows = await self._spool.take(message.span)
+        payload = pack(self._gateway, self._board, message.run, rows)
+        self.redelivered += message.tries > 0
+        self._flight.sent(message, asyncio.get_running_loop().time())
+        await session.publish(topic(self._gateway, Channel.DATA), payload)
+
+    def _suspect(self, now_s: float) -> None:
+        """Say once when the broker takes our messages and nobody confirms them: MQTT 3.1.1 hides a refusal."""
+        since_s = now_s if self._waiting_since_s is None else self._waiting_since_s
+        self._waiting_since_s = since_s
+        if (self._flight.last_ack_s or 0.0) > since_s or not self._flight.batches:
+            if self._warned:
+                log.info("uplink: batches are confirmed again")
+            self._waiting_since_s, self._warned = now_s, False
+        elif not self._warned and now_s - since_s > UNCONFIRMED_S:
+            log.warning(
+                "uplink: published, but unconfirmed for %d s; check that ingest runs and the broker's ACL admits us",
+                UNCONFIRMED_S,
+            )
+            self._warned = True

@@ -1,0 +1,80 @@
+"""The worker's file: broker, store, folders. This model is also the documentation and the sample."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsConfig(_Model):
+    """How the broker proves who it is, and how this worker does."""
+
+    ca_file: str = Field(description="certificate authority of the broker, PEM")
+    cert_file: str | None = Field(
+        default=None, description="this worker's certificate, PEM; omit when it uses a password"
+    )
+    key_file: str | None = Field(
+        default=None, description="private key of cert_file, PEM, readable by the worker alone"
+    )
+
+
+class BrokerConfig(_Model):
+    """The MQTT broker."""
+
+    host: str = Field(description="name or address of the broker")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8883, description="port of the broker")
+    tls: TlsConfig | None = Field(default=None, description="required unless the broker is on this machine")
+    username: str | None = Field(default=None, description="user name")
+    password_file: str | None = Field(default=None, description="file with the password, mode 600")
+    shared: bool = Field(
+        default=True,
+        description="share the work with equal workers by $share; false for a broker that has no shared subscriptions",
+    )
+
+    @model_validator(mode="after")
+    def _protected(self) -> BrokerConfig:
+        try:
+            local = ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            local = self.host == "localhost"
+        if self.tls is None and not local:
+            raise ValueError(f"tls is missing and {self.host} is not this machine: add tls with ca_file")
+        return self
+
+
+class StoreConfig(_Model):
+    """Where readings are kept."""
+
+    url: str = Field(description="sqlite:FOLDER, influx1://user@host:port/database or influx2://org@host:port/bucket")
+    secret_file: str | None = Field(default=None, description="file with the password or token, mode 600")
+
+
+class IngestConfig(_Model):
+    """An ingest worker."""
+
+    worker: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")] = Field(
+        description="name of this worker, unique among its equals"
+    )
+    broker: BrokerConfig
+    store: StoreConfig
+    gateways_file: str = Field(description="which gateways and boards are allowed; all workers share it")
+    dead_letters: str = Field(description="folder for what can never be stored; this worker's own")
+    dead_letters_bytes_max: Annotated[int, Field(ge=100_000)] = Field(
+        default=256_000_000, description="size at which nothing that would add to it is acknowledged any more"
+    )
+
+
+SAMPLE: dict[str, object] = {
+    "worker": "worker-1",
+    "broker": {"host": "localhost"},
+    "store": {"url": "influx1://loopgauge@localhost:8086/loopgauge", "secret_file": "/etc/loopgauge/store.secret"},
+    "gateways_file": "/var/lib/loopgauge/gateways.json",
+    "dead_letters": "/var/lib/loopgauge/dead-letters/worker-1",
+}
+"""A worker beside its broker: what `loopgauge ingest sample` shows."""

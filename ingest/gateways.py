@@ -1,0 +1,125 @@
+"""Which boards may speak for which gateway: one JSON file that all workers share, changed under a lock, by rename."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ingest.errors import Fatal
+
+log = logging.getLogger("loopgauge.ingest.gateways")
+
+FILE_BYTES_MAX = 64_000_000
+PARKED_MAX = 16
+"""Boards per gateway that are listed as parked; further ones are refused all the same."""
+READ_AGAIN_S = 5.0
+"""A board that is not allowed is looked up in the file again at most this often, in real s."""
+
+
+class GatewaysFile:
+    """The file `{"gateways": {gateway: [board, …]}, "parked": {gateway: [board, …]}}`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, set[str]] = {}
+        self._looked_s: dict[tuple[str, str], float] = {}
+
+    async def admits(self, gateway: str, board: str) -> bool:
+        if board in self._known.get(gateway, ()):
+            return True
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._looked_s.get((gateway, board), float("-inf")) < READ_AGAIN_S:
+            return False
+        self._known = await loop.run_in_executor(None, self.changed, meet(gateway, board))
+        if board in self._known[gateway]:
+            return True
+        if (gateway, board) not in self._looked_s:
+            log.warning(
+                "%s: board %s is not the one that spoke before; parked until `loopgauge ingest gateway allow`",
+                gateway,
+                board,
+            )
+        self._looked_s = {key: at for key, at in self._looked_s.items() if loop.time() - at < READ_AGAIN_S * 1000}
+        self._looked_s[gateway, board] = loop.time()
+        return False
+
+    def read(self) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+        """(allowed, parked) boards by gateway. Raises Fatal where the file cannot be read."""
+        try:
+            if self._path.stat().st_size > FILE_BYTES_MAX:
+                raise Fatal(f"gateways_file: {self._path} is larger than {FILE_BYTES_MAX} bytes; is it the right file?")
+            said = json.loads(self._path.read_text("utf-8"))
+            allowed, parked = ({g: set(boards) for g, boards in said[key].items()} for key in ("gateways", "parked"))
+        except FileNotFoundError:
+            return {}, {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Fatal(
+                f"gateways_file: {self._path} cannot be read ({error}); restore it, or remove it to begin anew"
+            ) from None
+        return allowed, parked
+
+    def changed(self, change: Callable[[dict[str, set[str]], dict[str, set[str]]], None]) -> dict[str, set[str]]:
+        """Apply `change(allowed, parked)` to what the file says now, durably; the allowed boards afterwards."""
+        with self._locked():
+            allowed, parked = self.read()
+            before = ({g: set(b) for g, b in allowed.items()}, {g: set(b) for g, b in parked.items()})
+            change(allowed, parked)
+            if (allowed, parked) != before:
+                self._write(allowed, parked)
+            return allowed
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise Fatal(f"gateways_file: {self._path}: {error.strerror}; let the worker write its folder") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _write(self, allowed: dict[str, set[str]], parked: dict[str, set[str]]) -> None:
+        said = {
+            name: {g: sorted(b) for g, b in sorted(of.items()) if b}
+            for name, of in (("gateways", allowed), ("parked", parked))
+        }
+        fresh = self._path.with_name(self._path.name + ".new")
+        try:
+            with open(fresh, "w", encoding="utf-8") as file:
+                json.dump(said, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._path)
+        except OSError as error:
+            raise Fatal(f"gateways_file: {self._path}: {error.strerror}; make room") from None
+
+
+def meet(gateway: str, board: str) -> Callable[[dict[str, set[str]], dict[str, set[str]]], None]:
+    """The change when a board is heard: the first of a gateway is allowed, any other parked."""
+
+    def change(allowed: dict[str, set[str]], parked: dict[str, set[str]]) -> None:
+        if gateway not in allowed:
+            allowed[gateway] = {board}
+        elif board not in allowed[gateway] and len(parked.get(gateway, ())) < PARKED_MAX:
+            parked.setdefault(gateway, set()).add(board)
+
+    return change
+
+
+def allow(gateway: str, board: str) -> Callable[[dict[str, set[str]], dict[str, set[str]]], None]:
+    """The change by which a board may speak for a gateway from now on."""
+
+    def change(allowed: dict[str, set[str]], parked: dict[str, set[str]]) -> None:
+        allowed.setdefault(gateway, set()).add(board)
+        parked.get(gateway, set()).discard(board)
+
+    return change

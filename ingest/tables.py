@@ -1,0 +1,192 @@
+"""A batch to tables, by column. Values that cannot be stored are taken out, each with its reason. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
+
+from data_contract.batch import Batch, Block, Device, Record
+from data_contract.reading import QUALITY_PREFIX, is_field
+from series_store.names import DEVICE, EVENT, EVENT_TEXT, GATEWAY, KIND, RESERVED, SUMMARY
+from series_store.table import Cell, Table
+
+AHEAD_MAX_MS = 86_400_000
+"""A stamp further in the future than a day is refused: the gateway's clock is wrong."""
+EARLIEST_MS = 1_262_304_000_000
+"""A stamp before 2010 is refused: no gateway existed."""
+
+BadValue = tuple[str, str, int, str, str]
+"""(device, field, t_ms, value as text, reason); field "" stands for a record, which counts as no reading."""
+
+
+@dataclass(slots=True)
+class Tables:
+    """What one batch brings to the store, and what of it cannot be stored."""
+
+    tables: list[Table] = field(default_factory=list)
+    bad: list[BadValue] = field(default_factory=list)
+    stored: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    """device: (values, first stamp, last stamp)."""
+
+    def count(self, device: str, values: int, first: int, last: int) -> None:
+        """Add values of a device that are going to be stored."""
+        if values:
+            had, low, high = self.stored.get(device, (0, first, last))
+            self.stored[device] = (had + values, min(low, first), max(high, last))
+
+
+def _refusal(stamp: int, now_ms: int) -> str | None:
+    if stamp > now_ms + AHEAD_MAX_MS:
+        return "stamp lies in the future"
+    return "stamp lies before 2010" if stamp < EARLIEST_MS else None
+
+
+def _sound(values: Iterable[float | None]) -> bool:
+    """Whether there are finite numbers only; the common case, decided without a loop of ours."""
+    try:
+        return math.isfinite(sum(values))  # type: ignore[arg-type]
+    except TypeError:
+        return False
+
+
+def _cells(
+    out: Tables, device: str, name: str, column: Sequence[float | None], times: Sequence[int]
+) -> list[float | None]:
+    """The column with everything that is no finite number taken out."""
+    cells: list[float | None] = []
+    for value, stamp in zip(column, times, strict=True):
+        if value is not None and not math.isfinite(value):
+            out.bad.append((device, name, stamp, repr(value), "not a finite number"))
+            value = None
+        cells.append(value)
+    return cells
+
+
+def _uneven(
+    out: Tables, name: str, block: Block, times: list[int], fields: list[str], columns: list[Sequence[Cell]]
+) -> None:
+    """Add the columns of a block in which values are missing or cannot be stored."""
+    for field_name, column in block.values.items():
+        cells = column if _sound(column) else _cells(out, name, field_name, column, times)
+        here = [stamp for stamp, cell in zip(times, cells, strict=True) if cell is not None]
+        if here:
+            fields.append(field_name)
+            columns.append(cells)
+            out.count(name, len(here), min(here), max(here))
+
+
+def _block(out: Tables, gateway: str, name: str, kind: str, block: Block, times: list[int]) -> None:
+    fields: list[str] = []
+    columns: list[Sequence[Cell]] = []
+    if times and _sound(chain.from_iterable(block.values.values())):
+        fields += block.values
+        columns += block.values.values()
+        out.count(name, len(fields) * len(times), min(times), max(times))
+    else:
+        _uneven(out, name, block, times, fields, columns)
+    for field_name, marks in block.quality.items():
+        codes: list[Cell] = [None] * len(times)
+        for index, code in marks:
+            codes[index] = float(code)
+        if marks:
+            fields.append(QUALITY_PREFIX + field_name)
+            columns.append(codes)
+    if fields:
+        out.tables.append(Table(kind, ((GATEWAY, gateway), (DEVICE, name)), tuple(fields), times, columns))
+
+
+def _without_refused(out: Tables, name: str, block: Block, times: list[int], now_ms: int) -> tuple[Block, list[int]]:
+    """The block without rows whose stamp cannot be right."""
+    if not times or (_refusal(min(times), now_ms) is None and _refusal(max(times), now_ms) is None):
+        return block, times
+    keep: list[int] = []
+    for index, stamp in enumerate(times):
+        reason = _refusal(stamp, now_ms)
+        if reason is None:
+            keep.append(index)
+            continue
+        out.bad.extend(
+            (name, f, stamp, repr(c[index]), reason) for f, c in block.values.items() if c[index] is not None
+        )
+    place = {old: new for new, old in enumerate(keep)}
+    thinner = Block.model_construct(
+        t=[],
+        values={f: [c[i] for i in keep] for f, c in block.values.items()},
+        quality={f: [(place[i], q) for i, q in marks if i in place] for f, marks in block.quality.items()},
+    )
+    return thinner, [times[i] for i in keep]
+
+
+def _device(out: Tables, gateway: str, name: str, device: Device, from_ms: int, now_ms: int) -> None:
+    if device.kind in RESERVED:
+        for block in device.blocks:
+            times = list(accumulate(block.t, initial=from_ms))[1:]
+            for f, column in block.values.items():
+                out.bad.extend(
+                    (name, f, t, repr(v), f"kind {device.kind!r} is reserved")
+                    for t, v in zip(times, column, strict=True)
+                    if v is not None
+                )
+        return
+    for block in device.blocks:
+        times = list(accumulate(block.t, initial=from_ms))[1:]
+        kept, times = _without_refused(out, name, block, times, now_ms)
+        _block(out, gateway, name, device.kind, kept, times)
+    for field_name, spans in device.summary.items():
+        if is_field(field_name):
+            _summary(out, gateway, name, field_name, [s for s in spans if _plausible(out, name, field_name, s, now_ms)])
+
+
+def _plausible(
+    out: Tables, name: str, field_name: str, span: tuple[int, int, int, float, float, float], now_ms: int
+) -> bool:
+    """Whether a summary can be stored; it counts as no reading, whether or not."""
+    sound = all(map(math.isfinite, span))
+    reason = _refusal(span[0], now_ms) if sound else "not a finite number"
+    if reason is not None:
+        out.bad.append((name, "", span[0], f"{field_name} {span!r}", reason))
+    return reason is None
+
+
+def _summary(
+    out: Tables, gateway: str, name: str, field_name: str, spans: Sequence[tuple[int, int, int, float, float, float]]
+) -> None:
+    fields = tuple(f"{field_name}_{part}" for part in ("to", "count", "min", "max", "mean"))
+    columns = [[float(span[1 + i]) for span in spans] for i in range(len(fields))]
+    if spans:
+        out.tables.append(Table(SUMMARY, ((GATEWAY, gateway), (DEVICE, name)), fields, [s[0] for s in spans], columns))
+
+
+def _record(out: Tables, gateway: str, record: Record, stamp: int, now_ms: int) -> None:
+    reason = _refusal(stamp, now_ms)
+    text = json.dumps(record.data, separators=(",", ":"), ensure_ascii=False)
+    if reason is not None:
+        out.bad.append((record.device, "", stamp, text, reason))
+        return
+    values = {name: value for name, value in record.values.items() if is_field(name) and math.isfinite(value)}
+    out.tables.append(
+        Table(
+            EVENT,
+            ((GATEWAY, gateway), (DEVICE, record.device), (KIND, record.kind)),
+            (EVENT_TEXT, *values),
+            [stamp],
+            [[text], *([value] for value in values.values())],
+        )
+    )
+
+
+def tables_of(gateway: str, batch: Batch, now_ms: int) -> Tables:
+    """Everything that a batch brings, ready to be written. `now_ms`: civil time, against stamps in the future."""
+    out = Tables()
+    for name, device in batch.body.devices.items():
+        _device(out, gateway, name, device, batch.from_ms, now_ms)
+    last: dict[tuple[str, str], int] = {}
+    for record in sorted(batch.body.records, key=lambda record: record.t):
+        # One row holds one event: equal stamps of one kind move by a millisecond.
+        key = record.device, record.kind
+        last[key] = stamp = max(batch.from_ms + record.t, last.get(key, -(2**62)) + 1)
+        _record(out, gateway, record, stamp, now_ms)
+    return out

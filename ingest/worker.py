@@ -1,0 +1,302 @@
+"""The order that makes an ack mean "durable": decode, data, dead letters, receipt, ack. A kill between two is harmless.
+
+A group of messages goes through as one, several groups at a time. Whatever fails is tried again from the step that
+failed; the gateway, which hears nothing, keeps its copy. Acts only through ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from data_contract import control, receipt
+from data_contract.batch import Batch
+from data_contract.message import Header, Undecodable, unpack
+from data_contract.reading import QUALITY_PREFIX
+from data_contract.topics import READY, Channel, topic
+from ingest.errors import NoRoom
+from ingest.guard import SECOND_BOARD, Admitted, Refused, admit
+from ingest.merge import merge, series_of
+from ingest.ports import Consumer, DeadLetter, DeadLetters, Delivery, Gateways
+from ingest.tables import Tables, tables_of
+from series_store import names
+from series_store.port import Writer
+from series_store.table import Outcome, Table
+
+log = logging.getLogger("loopgauge.ingest")
+
+GROUPS_MAX = 3
+"""Groups of messages under way at once: while one waits for the store, the next is decoded."""
+ATTEMPT_MAX_S = 60.0
+"""A receipt whose write took longer is written again under a new time, since rollups look back two minutes only."""
+TAKE_WAIT_S = 0.5
+SAMPLES_MAX = 20
+"""Refused messages of each kind that are logged; the rest is only counted."""
+RETRY_MIN_S, RETRY_MAX_S = 0.2, 30.0
+"""Pauses while the store or the dead letters cannot take anything: doubling."""
+
+
+@dataclass(slots=True)
+class Part:
+    """One batch on its way: what it brings, or why it cannot be decoded."""
+
+    header: Header
+    seq: int
+    batch: Batch | None
+    reason: str
+    copy: str = ""
+    tables: Tables = field(default_factory=Tables)
+    refused: Counter[str] = field(default_factory=Counter)
+    """Values per device that are not stored."""
+    letters: list[DeadLetter] = field(default_factory=list)
+
+
+class Worker:
+    """Takes messages, makes them durable, acknowledges. `now_ms` and `now_us` are civil time."""
+
+    def __init__(
+        self,
+        *,
+        worker: str,
+        consumer: Consumer,
+        writer: Writer,
+        dead: DeadLetters,
+        gateways: Gateways,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._worker = worker
+        self._consumer = consumer
+        self._writer = writer
+        self._dead = dead
+        self._gateways = gateways
+        self._now_us = now_us
+        self._last_us = 0
+        self._away: set[str] = set()
+        self.counts: Counter[str] = Counter()
+        """Messages refused by reason; messages, batches and readings stored."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; then finish what is under way, if the store lets it."""
+        places = asyncio.Semaphore(GROUPS_MAX)
+        async with asyncio.TaskGroup() as tasks:
+            while not stop.is_set():
+                await places.acquire()
+                deliveries = await self._consumer.take(TAKE_WAIT_S)
+                if not deliveries:
+                    places.release()
+                    continue
+                tasks.create_task(self._through(deliveries, places, stop), name="group")
+
+    async def _through(self, deliveries: Sequence[Delivery], places: asyncio.Semaphore, stop: asyncio.Event) -> None:
+        try:
+            await self.confirm(deliveries, stop)
+        finally:
+            self._consumer.settle(deliveries)
+            places.release()
+
+    async def confirm(self, deliveries: Sequence[Delivery], stop: asyncio.Event) -> bool:
+        """Take a group of messages through all steps. False: some are not acknowledged, and come again."""
+        parts = await self._decode(deliveries)
+        if not parts:
+            return True
+        merged = merge(table for part in parts for table in part.tables.tables)
+        if merged:
+            outcome = await self._write(lambda: merged, stop)
+            if outcome is None:
+                return False
+            self._put_down(parts, merged, outcome)
+        safe = await self._keep(parts)
+        gateways = list(dict.fromkeys(part.header.gateway for part in safe))
+        if safe:
+            outcome = await self._write(lambda: [self._receipts(safe, gateway) for gateway in gateways], stop)
+            if outcome is None or not _whole(outcome):
+                return False
+        self._acknowledge(safe)
+        return len(safe) == len(parts)
+
+    async def _decode(self, deliveries: Sequence[Delivery]) -> list[Part]:
+        parts: list[Part] = []
+        now_ms = self._now_us() // 1000
+        for delivery in deliveries:
+            verdict = admit(delivery.topic, delivery.payload)
+            if isinstance(verdict, Admitted) and not await self._gateways.admits(
+                verdict.header.gateway, verdict.header.board
+            ):
+                verdict = SECOND_BOARD
+            if isinstance(verdict, Refused):
+                self._refuse(delivery, verdict)
+                continue
+            self.counts["messages"] += 1
+            for one in unpack(verdict.header, verdict.body):
+                if isinstance(one, Undecodable):
+                    parts.append(Part(verdict.header, one.seq, None, one.reason, one.copy))
+                else:
+                    tables = tables_of(verdict.header.gateway, one, now_ms)
+                    part = Part(verdict.header, one.seq, one, "", tables=tables)
+                    part.refused.update(device for device, name, *_ in tables.bad if name)
+                    parts.append(part)
+                parts[-1].letters = self._letters_of(parts[-1])
+            await asyncio.sleep(0)
+        return parts
+
+    def _refuse(self, delivery: Delivery, verdict: Refused) -> None:
+        self.counts[verdict.reason] += 1
+        if self.counts[verdict.reason] <= SAMPLES_MAX:
+            start = delivery.payload[:120]
+            log.warning(
+                "refused a message on %r: %s (%d bytes, %r…)",
+                delivery.topic,
+                verdict.reason,
+                len(delivery.payload),
+                start,
+            )
+
+    async def _write(self, tables: Callable[[], Sequence[Table]], stop: asyncio.Event) -> Outcome | None:
+        """Write until it is durable; made anew for each attempt. None: told to stop while the store was away."""
+        loop = asyncio.get_running_loop()
+        pause_s = RETRY_MIN_S
+        while True:
+            began_s = loop.time()
+            outcome = await self._writer.write(tables())
+            if outcome.stored and loop.time() - began_s <= ATTEMPT_MAX_S:
+                self._back("store")
+                return outcome
+            if not outcome.stored:
+                self._gone("store", f"away ({outcome.reason}); nothing is acknowledged until it is back")
+                if stop.is_set():
+                    return None
+                pause_s = min(max(pause_s * 2, outcome.retry_after_s or 0.0), RETRY_MAX_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await stop.wait()
+
+    def _gone(self, what: str, how: str) -> None:
+        if what not in self._away:
+            log.warning("%s: %s", what, how)
+        self._away.add(what)
+
+    def _back(self, what: str) -> None:
+        if what in self._away:
+            log.info("%s: back", what)
+            self._away.discard(what)
+            self._consumer.publish(READY, control.write(control.Ready(worker=self._worker)))
+
+    async def _keep(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Make the dead letters durable. Where there is no room, only batches that need none go on."""
+        letters = [letter for part in parts for letter in part.letters]
+        if not letters:
+            return parts
+        try:
+            await self._dead.keep(letters)
+        except NoRoom as error:
+            self._gone("dead letters", f"{error}; what needs one is not acknowledged until there is room")
+            return [part for part in parts if not part.letters]
+        self._back("dead letters")
+        return parts
+
+    def _letters_of(self, part: Part) -> list[DeadLetter]:
+        """The letters that a batch needs before anything was written."""
+        gateway, run = part.header.gateway, part.header.run
+        if part.batch is None:
+            return [DeadLetter(gateway, run, part.seq, part.reason, part.copy)]
+        by_reason: dict[str, list[tuple[str, str, int, str]]] = {}
+        for device, name, stamp, value, reason in part.tables.bad:
+            by_reason.setdefault(reason, []).append((device, name, stamp, value))
+        return [
+            DeadLetter(gateway, run, part.seq, reason, values=tuple(values)) for reason, values in by_reason.items()
+        ]
+
+    def _put_down(self, parts: Sequence[Part], merged: Sequence[Table], outcome: Outcome) -> None:
+        """A letter for each row that the store refused, put down to the batch that brought it."""
+        for refusal in outcome.refused:
+            table = merged[refusal.table]
+            stamp = table.times[refusal.row]
+            tags = dict(table.tags)
+            cells = [(f, column[refusal.row]) for f, column in zip(table.fields, table.columns, strict=True)]
+            values = tuple((tags[names.DEVICE], f, stamp, repr(cell)) for f, cell in cells if cell is not None)
+            part = _brought(parts, table, refusal.row)
+            readings = sum(not f.startswith(QUALITY_PREFIX) for _, f, _, _ in values)
+            if readings and table.measurement not in names.RESERVED:
+                part.refused[tags[names.DEVICE]] += readings
+                count, low, high = part.tables.stored[tags[names.DEVICE]]
+                part.tables.stored[tags[names.DEVICE]] = (count - readings, low, high)
+            part.letters.append(
+                DeadLetter(part.header.gateway, part.header.run, part.seq, refusal.reason, values=values)
+            )
+
+    def _receipts(self, parts: Sequence[Part], gateway: str) -> Table:
+        """One row per batch, stamped now, strictly later than any before."""
+        mine = [part for part in parts if part.header.gateway == gateway]
+        at = max(self._now_us(), self._last_us + 1)
+        self._last_us = at + len(mine)
+        rows = [self._receipt(part) for part in mine]
+        fields = (names.RUN, names.SEQ, names.FROM, names.TO, names.READINGS, names.BAD, names.COUNTS)
+        tags = ((names.GATEWAY, gateway), (names.WORKER, self._worker))
+        return Table(
+            names.RECEIPT, tags, fields, [at + i for i in range(len(mine))], list(zip(*rows, strict=True)), micros=True
+        )
+
+    def _receipt(self, part: Part) -> tuple[str, float, float, float, float, float, str]:
+        if part.batch is None:
+            text = receipt.write(receipt.BatchReceipt(rejected=part.reason))
+            return part.header.run, float(part.seq), 0.0, 0.0, 0.0, 0.0, text
+        batch, stored = part.batch, part.tables.stored
+        text = receipt.write(receipt.of_batch(batch.body, batch.base_ms, stored, dict(part.refused)))
+        readings = sum(count for count, _, _ in stored.values())
+        bad = sum(part.refused.values())
+        return (
+            part.header.run,
+            float(part.seq),
+            float(batch.from_ms),
+            float(batch.to_ms),
+            float(readings),
+            float(bad),
+            text,
+        )
+
+    def _acknowledge(self, parts: Sequence[Part]) -> None:
+        by_run: dict[tuple[str, str], list[Part]] = {}
+        for part in parts:
+            by_run.setdefault((part.header.gateway, part.header.run), []).append(part)
+            self.counts["batches"] += 1
+            self.counts["readings"] += sum(count for count, _, _ in part.tables.stored.values())
+        for (gateway, run), mine in by_run.items():
+            stored = _ranges(sorted({part.seq for part in mine if part.batch is not None}))
+            rejected = tuple(control.Rejected(seq=part.seq, reason=part.reason) for part in mine if part.batch is None)
+            ack = control.Ack(run=run, stored=stored, rejected=rejected, worker=self._worker)
+            self._consumer.publish(topic(gateway, Channel.ACK), control.write(ack))
+
+
+def _brought(parts: Sequence[Part], table: Table, row: int) -> Part:
+    """The batch that brought a row of a merged table, which holds the batches' rows one after the other."""
+    series = series_of(table)
+    for part in parts:
+        for own in part.tables.tables:
+            if series_of(own) != series:
+                continue
+            if row < len(own.times):
+                return part
+            row -= len(own.times)
+    raise AssertionError("the store refused a row that no batch brought")
+
+
+def _whole(outcome: Outcome) -> bool:
+    """Whether all receipts are durable. A refused one would leave readings that nothing accounts for."""
+    if outcome.refused:
+        log.error("store: refused a receipt (%s); its batches are not acknowledged", outcome.refused[0].reason)
+    return not outcome.refused
+
+
+def _ranges(seqs: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Sorted seqs as ranges, both ends included."""
+    found: list[list[int]] = []
+    for seq in seqs:
+        if found and found[-1][1] == seq - 1:
+            found[-1][1] = seq
+        else:
+            found.append([seq, seq])
+    return tuple((first, last) for first, last in found)

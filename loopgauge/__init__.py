@@ -1,0 +1,1 @@
+"""The command: it wires programs together, and no shipped package imports it."""

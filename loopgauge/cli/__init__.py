@@ -1,0 +1,1 @@
+"""One file per verb: parse the arguments, load the configuration, call one program."""

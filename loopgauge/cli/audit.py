@@ -1,0 +1,119 @@
+"""`loopgauge audit`: for each gateway, device and day, where every expected reading ended."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime, tzinfo
+from typing import Any
+
+_DESCRIPTION = """\
+Say for each gateway, device and day how many readings were expected and where each of them is: stored, rejected,
+evicted, set aside, pending, silent, lost, unsealed, down, or not sampled, by cause. Each of these has evidence of its
+own; what has none is unexplained.
+
+Reads the store. Writes nothing. The exit code is 0 if everything adds up, 1 if anything is unexplained or the store
+does not answer, 2 for bad input. LOOPGAUGE_CLOCK sets civil time.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb."""
+    parser = subparsers.add_parser(
+        "audit",
+        help="where every expected reading ended",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--store", required=True, metavar="URL", help="the store, as in sqlite:var/store")
+    parser.add_argument("--secret-file", metavar="FILE", help="file with the store's password or token")
+    parser.add_argument("--gateway", metavar="ID", help="this gateway alone (all that have a receipt)")
+    parser.add_argument("--from", dest="from_", metavar="ISO", help="begin of the audit (a gateway's first day)")
+    parser.add_argument("--to", metavar="ISO", help="end of the audit, not included (now)")
+    parser.add_argument("--zone", default="Asia/Shanghai", metavar="NAME", help="time zone of the days (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="for scripts: complete, times in ms UTC")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the audit. 0: it adds up; 1: it does not, or the store does not answer; 2: bad input."""
+    import asyncio
+    import json
+    import os
+    import time
+    from pathlib import Path
+
+    from data_contract.civil import CLOCK_VARIABLE, ScaledClock
+    from delivery_audit.days import Days
+    from delivery_audit.evidence import audit, strangers
+    from delivery_audit.ledger import Ledger
+    from delivery_audit.table import as_json, as_text
+    from loopgauge.cli.common import complain
+    from series_store.open import open_reader
+    from series_store.port import Unavailable
+    from yaml_models.bad_file import BadFile
+    from yaml_models.files import read_secret
+
+    async def audits() -> tuple[list[Ledger], dict[str, int]]:
+        try:
+            await reader.start()
+            gateways = await reader.gateways()
+            if args.gateway and args.gateway not in gateways:
+                known = ", ".join(gateways) or "none"
+                raise LookupError(f"--gateway {args.gateway}: has no receipt in this store; known: {known}")
+            found = [
+                await audit(reader, gateway, now_ms=now_ms, days=Days(zone=zone), from_ms=from_ms, to_ms=to_ms)
+                for gateway in ([args.gateway] if args.gateway else gateways)
+            ]
+            return found, await strangers(reader)
+        finally:
+            await reader.close()
+
+    try:
+        zone = _zone(args.zone)
+        from_ms, to_ms = _instant("--from", args.from_, zone), _instant("--to", args.to, zone)
+        now_ms = ScaledClock.parse(os.environ.get(CLOCK_VARIABLE)).now_ms(time.time() * 1000)
+        if from_ms is not None and from_ms >= (now_ms if to_ms is None else min(to_ms, now_ms)):
+            raise ValueError(f"--from {args.from_}: does not lie before --to and before now; give an earlier time")
+        secret = read_secret(Path(args.secret_file)) if args.secret_file else None
+        reader = open_reader(args.store, secret)
+    except (BadFile, ValueError) as error:
+        return complain(error, 2)
+    try:
+        ledgers, unknown = asyncio.run(audits())
+    except LookupError as error:
+        return complain(error.args[0], 2)
+    except Unavailable as error:
+        return complain(error, 1)
+    if not ledgers:
+        return complain(f"store {args.store}: holds no receipt, so there is nothing to audit", 1)
+    if args.json:
+        print(json.dumps(as_json(ledgers, zone) | {"without_receipts": unknown}, indent=2))
+    else:
+        print(as_text(ledgers, zone))
+        for gateway, fields in sorted(unknown.items()):
+            print(f"{gateway}: readings of {fields} fields in the store, but no receipt at all")
+    return 0 if all(ledger.adds_up for ledger in ledgers) else 1
+
+
+def _zone(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        raise ValueError(
+            f"--zone {name}: no such time zone here; write it as Asia/Shanghai, or install tzdata"
+        ) from None
+
+
+def _instant(option: str, text: str | None, zone: tzinfo) -> int | None:
+    """ms UTC of an ISO date or time; without an offset it is meant in `zone`."""
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{option} {text}: not an ISO date or time; write 2026-01-31 or 2026-01-31T06:00") from None
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=zone)
+    return max(0, int(instant.timestamp() * 1000))

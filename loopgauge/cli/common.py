@@ -1,0 +1,59 @@
+"""What the verbs share: the version, how a complaint looks, and how a program ends on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    VERSION = version("loopgauge")
+except PackageNotFoundError:
+    VERSION = "0"
+
+
+def complain(error: object, code: int) -> int:
+    """Say what is wrong on one line, and return the exit code."""
+    print(f"loopgauge: {' '.join(str(error).split())}", file=sys.stderr)
+    return code
+
+
+def set_up_logging(verbose: bool) -> None:
+    """One line an event on stderr, for journald or a terminal."""
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    for noisy in ("mqtt", "pymodbus", "urllib3", "amqtt", "transitions", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING if verbose else logging.CRITICAL)
+
+
+async def run_until_signal(program: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Run a program that ends when its event is set; SIGTERM and SIGINT set it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop.set)
+    await program(stop)
+
+
+def run_program(program: Callable[[asyncio.Event], Awaitable[None]], *, expected: tuple[type[Exception], ...]) -> int:
+    """Run a program to its end. An error of an `expected` type, alone or in a group, is one line and exit code 1."""
+    try:
+        asyncio.run(run_until_signal(program))
+    except expected as error:
+        return complain(error, 1)
+    except ExceptionGroup as group:
+        known, others = group.split(expected)
+        if known is None or others is not None:
+            raise
+        return complain(_first(known), 1)
+    return 0
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,93 @@
+"""`loopgauge ingest`: the cloud's worker, and which boards may speak for which gateway."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb and its sub-verbs."""
+    parser = subparsers.add_parser("ingest", help="the worker that stores what gateways send")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|gateway|sample")
+    run_parser = verbs.add_parser(
+        "run",
+        help="take from the broker, store, acknowledge",
+        description="Reads FILE; subscribes to its broker; writes its store, dead letters and gateways file.",
+    )
+    run_parser.add_argument("file", metavar="FILE", help="the worker's file (YAML)")
+    gateway = verbs.add_parser(
+        "gateway",
+        help="list gateways, or allow a board",
+        description="Reads and, with `allow`, changes the gateways file that FILE names.",
+    )
+    gateway.add_argument("action", choices=["list", "allow"])
+    gateway.add_argument("file", metavar="FILE", help="the worker's file (YAML)")
+    gateway.add_argument("gateway", nargs="?", help="with allow: the gateway")
+    gateway.add_argument("board", nargs="?", help="with allow: the board that may speak for it from now on")
+    sample_parser = verbs.add_parser(
+        "sample", help="print a commented file", description="Writes to the terminal only."
+    )
+    for each in (run_parser, gateway, sample_parser):
+        each.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0, 1 for a failure while running, 2 for bad input."""
+    from pathlib import Path
+
+    from ingest import app
+    from ingest.config import SAMPLE, IngestConfig
+    from ingest.errors import Fatal
+    from loopgauge.cli.common import complain, run_program
+    from series_store.open import open_writer
+    from yaml_models.bad_file import BadFile
+    from yaml_models.files import load, read_secret
+    from yaml_models.sample import sample
+
+    if args.verb == "sample":
+        print(sample(IngestConfig, SAMPLE), end="")
+        return 0
+    try:
+        config = load(Path(args.file), IngestConfig)
+        if args.verb == "gateway":
+            return _gateway(args, Path(config.gateways_file))
+        secret = read_secret(Path(config.store.secret_file)) if config.store.secret_file else None
+        writer = open_writer(config.store.url, secret=secret)
+        _calm_collector()
+    except (BadFile, Fatal, ValueError) as error:
+        return complain(error, 2)
+    return run_program(lambda stop: app.run(config, writer=writer, stop=stop), expected=(BadFile, Fatal, ValueError))
+
+
+def _calm_collector() -> None:
+    """Let Python look for cycles more rarely.
+
+    A group of messages is half a million objects, none of them in a cycle, and looking through them again and again
+    took a fifth of the worker's time.
+    """
+    import gc
+
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
+
+
+def _gateway(args: argparse.Namespace, path: Any) -> int:
+    from data_contract.reading import is_id
+    from ingest.gateways import GatewaysFile, allow
+    from loopgauge.cli.common import complain
+
+    file = GatewaysFile(path)
+    if args.action == "allow":
+        if not args.gateway or not args.board or not is_id(args.gateway):
+            return complain("ingest gateway allow: give FILE, GATEWAY and BOARD", 2)
+        file.changed(allow(args.gateway, args.board))
+        print(f"{args.gateway}: board {args.board} may speak")
+        return 0
+    allowed, parked = file.read()
+    for gateway in sorted(allowed.keys() | parked.keys()):
+        waiting = f"; parked: {', '.join(sorted(parked[gateway]))}" if parked.get(gateway) else ""
+        print(f"{gateway}: {', '.join(sorted(allowed.get(gateway, ())))}{waiting}")
+    return 0

@@ -1,0 +1,1 @@
+"""From readings to hours, days and indicators, recomputed from what changed and nothing else."""

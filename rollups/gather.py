@@ -1,0 +1,193 @@
+"""Fetches what figures are made of: readings with all that decides about them, stretches from hours that are already
+computed, and the sums of an indicator's meters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from data_contract.batch import SCHEDULE
+from data_contract.counter_law import HOLD_MS, LOOKBACK_MS, REACH
+from data_contract.reading import Quality
+from rollups.assets import Asset, Assets
+from rollups.catalog import Indicator, Term
+from rollups.figures import MeterSum
+from rollups.hours import Stretch, combine
+from rollups.measure import stretch_of
+from rollups.periods import HOUR_MS
+from rollups.polls import Timeline, timeline
+from rollups.rows import read_stretch, series_tags
+from series_store import names
+from series_store.port import FigureStore, Reader
+from series_store.table import SeriesKey, Window
+
+EVER_MS = 9_000_000_000_000
+"""Later than any time in a store (the year 2255)."""
+
+NEIGHBOURS_MAX = 8
+"""So many readings are looked at beyond a window before those that count are taken as missing."""
+
+Index = Mapping[tuple[str, str, str], SeriesKey]
+"""(gateway, device, field) -> the series."""
+
+
+class Source(Protocol):
+    """Where stretches come from: readings, or hours that are already computed."""
+
+    async def stretch(self, key: SeriesKey, from_ms: int, to_ms: int) -> Stretch | None:
+        """The series over [from_ms, to_ms), None if nothing is known of it there."""
+
+
+async def index_of(reader: Reader) -> dict[tuple[str, str, str], SeriesKey]:
+    """Every series by gateway, device and field."""
+    return {(key.gateway, key.device, key.field): key for key in await reader.series()}
+
+
+async def timelines_of(reader: Reader, gateways: Iterable[str]) -> dict[str, Timeline]:
+    """The schedules of each gateway."""
+    return {name: timeline(await reader.events(SCHEDULE, 0, EVER_MS, name)) for name in sorted(set(gateways))}
+
+
+async def with_context(reader: Reader, keys: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:
+    """Readings of [from_ms, to_ms) and all that can decide about them: those near, and at least REACH on either
+    side."""
+    near = await reader.window(keys, max(from_ms - LOOKBACK_MS, 0), to_ms + HOLD_MS)
+    newest = await reader.latest(keys)
+    widened = {}
+    for key in keys:
+        window = near[key]
+        if key in newest:
+            window = await _reach_back(reader, key, window, from_ms)
+            if newest[key][0] >= to_ms + HOLD_MS:
+                window = await _reach_on(reader, key, window, to_ms)
+        widened[key] = window
+    return widened
+
+
+async def _reach_back(reader: Reader, key: SeriesKey, window: Window, from_ms: int) -> Window:
+    for _ in range(NEIGHBOURS_MAX):
+        if _usable_count(window, None, from_ms) >= REACH:
+            break
+        edge = int(window.t[0]) if len(window.t) else max(from_ms - LOOKBACK_MS, 0)
+        before, _after = await reader.neighbours(key, edge, edge)
+        if before is None:
+            break
+        window = _join((await reader.window([key], before, before + 1))[key], window)
+    return window
+
+
+async def _reach_on(reader: Reader, key: SeriesKey, window: Window, to_ms: int) -> Window:
+    for _ in range(NEIGHBOURS_MAX):
+        if _usable_count(window, to_ms, None) >= REACH:
+            break
+        edge = max(int(window.t[-1]) + 1 if len(window.t) else 0, to_ms + HOLD_MS)
+        _before, after = await reader.neighbours(key, edge, edge)
+        if after is None:
+            break
+        window = _join(window, (await reader.window([key], after, after + 1))[key])
+    return window
+
+
+def _usable_count(window: Window, from_ms: int | None, to_ms: int | None) -> int:
+    first = 0 if from_ms is None else int(np.searchsorted(window.t, from_ms))
+    last = len(window.t) if to_ms is None else int(np.searchsorted(window.t, to_ms))
+    return int((window.quality[first:last] <= Quality.UNCERTAIN).sum())
+
+
+def _join(one: Window, other: Window) -> Window:
+    return Window(
+        np.concatenate([one.t, other.t]),
+        np.concatenate([one.value, other.value]),
+        np.concatenate([one.quality, other.quality]),
+    )
+
+
+class Readings:
+    """Stretches computed from raw readings."""
+
+    def __init__(
+        self, *, reader: Reader, assets: Assets, timelines: Mapping[str, Timeline], counters: frozenset[str]
+    ) -> None:
+        self._reader = reader
+        self._assets = assets
+        self._timelines = timelines
+        self._counters = counters
+
+    async def stretch(self, key: SeriesKey, from_ms: int, to_ms: int) -> Stretch | None:
+        """As `Source`."""
+        window = (await with_context(self._reader, [key], from_ms, to_ms))[key]
+        return self.measure(window, key, from_ms, to_ms)
+
+    def measure(self, window: Window, key: SeriesKey, from_ms: int, to_ms: int) -> Stretch | None:
+        """The same of readings that are at hand, with their context."""
+        return stretch_of(
+            window, key, from_ms, to_ms, assets=self._assets, timelines=self._timelines, counters=self._counters
+        )
+
+    def expected(self, key: SeriesKey, from_ms: int, to_ms: int) -> int | None:
+        """How many readings were called for."""
+        return self._timelines.get(key.gateway, Timeline()).expected(key.device, key.field, from_ms, to_ms)
+
+
+class Hours:
+    """Stretches from the hours in the figure store; what is no whole hour comes from the readings.
+
+    It remembers the hours that it has read: make a new one for each pass.
+    """
+
+    def __init__(self, *, figures: FigureStore, readings: Readings) -> None:
+        self._figures = figures
+        self._readings = readings
+        self._days: dict[tuple[SeriesKey, int], list[Stretch]] = {}
+
+    async def stretch(self, key: SeriesKey, from_ms: int, to_ms: int) -> Stretch | None:
+        """As `Source`."""
+        first, last = -(-from_ms // HOUR_MS) * HOUR_MS, to_ms // HOUR_MS * HOUR_MS
+        if first >= last:
+            return await self._readings.stretch(key, from_ms, to_ms)
+        parts: list[Stretch | None] = []
+        if from_ms < first:
+            parts.append(await self._readings.stretch(key, from_ms, first))
+        parts += await self.hours(key, first, last)
+        if last < to_ms:
+            parts.append(await self._readings.stretch(key, last, to_ms))
+        known = [part for part in parts if part is not None]
+        return combine(known, from_ms, to_ms, expected=self._readings.expected(key, from_ms, to_ms))
+
+    async def hours(self, key: SeriesKey, from_ms: int, to_ms: int) -> list[Stretch]:
+        """The hours in [from_ms, to_ms) that have a row."""
+        found: list[Stretch] = []
+        day_ms = 24 * HOUR_MS
+        for day in range(from_ms // day_ms * day_ms, to_ms, day_ms):
+            if (key, day) not in self._days:
+                rows = await self._figures.figures(names.ROLLUP_1H, dict(series_tags(key)), day, day + day_ms)
+                self._days[key, day] = [read_stretch(row, HOUR_MS) for row in rows]
+            found += [hour for hour in self._days[key, day] if from_ms <= hour.from_ms < to_ms]
+        return found
+
+
+async def meter_sums(
+    source: Source, index: Index, assets: Assets, indicator: Indicator, area: str, from_ms: int, to_ms: int
+) -> dict[Term, list[MeterSum]]:
+    """What each meter of each of the indicator's terms counted in [from_ms, to_ms)."""
+    sums: dict[Term, list[MeterSum]] = {}
+    for term in indicator.terms:
+        meters = assets.with_role(area, term.role, from_ms, to_ms)
+        sums[term] = [await _meter_sum(source, index, asset, term, from_ms, to_ms) for asset in meters]
+    return sums
+
+
+async def _meter_sum(source: Source, index: Index, asset: Asset, term: Term, from_ms: int, to_ms: int) -> MeterSum:
+    since, until = asset.in_service
+    begin, end = max(from_ms, since), min(to_ms, until)
+    parts = []
+    for place in sorted(asset.places, key=lambda place: place.from_ms):
+        first, last = max(begin, place.from_ms), min(end, place.to_ms)
+        key = index.get((place.gateway, place.device, asset.fields.get(term.delta, term.delta)))
+        if first < last and key is not None:
+            part = await source.stretch(key, first, last)
+            if part is not None:
+                parts.append(part)
+    return MeterSum(asset, term, begin, end, combine(parts, begin, end))

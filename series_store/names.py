@@ -1,0 +1,72 @@
+"""The name of every measurement, tag and field in the store, in one place. Dashboards and tests read it, too."""
+
+from __future__ import annotations
+
+GATEWAY, DEVICE, KIND, WORKER = "gateway", "device", "kind", "worker"
+"""Tags. Readings carry gateway and device only: whatever can change about a device is joined at rollup time."""
+
+EVENT = "event"
+"""Tags gateway, device, kind; float fields as the record's values, and EVENT_TEXT."""
+EVENT_TEXT = "text"
+"""The record's data as JSON text."""
+
+SUMMARY = "summary"
+"""Tags gateway, device; gauges whose detail was evicted: `<field>_count|_min|_max|_mean`, at the begin of the span, and
+`<field>_to`."""
+
+RECEIPT = "receipt"
+"""Tags gateway, worker; time in microseconds; fields below. One per batch made durable; a batch may have several."""
+RUN, SEQ, FROM, TO, READINGS, BAD, COUNTS = "run", "seq", "from", "to", "readings", "bad", "counts"
+
+VOID = "void"
+"""Figures: the fields of a row that hold no number, by name, comma between. They read 0: a store merges what is written
+under one key, so a field that was left out would keep the value of an earlier row."""
+
+ASSET = "asset"
+"""Tags gateway, device, and these three; at the begin of a place."""
+ASSET_TAG, ROLE_TAG, SITE_TAG = "asset", "role", "site"
+ASSET_FIELDS = ("title", "title_zh", "path", "zone", "to_ms", "simulated", VOID)
+
+ROLLUP_1H, ROLLUP_1D = "rollup_1h", "rollup_1d"
+"""Tags gateway, device, field; at the begin of the hour (UTC) or of the day (the site's zone)."""
+FIELD = "field"
+STRETCH_FIELDS = (
+    "kind",  # counter | gauge
+    "readings",
+    "expected",  # absent where no schedule is known
+    "covered_s",
+    "first_ms",
+    "last_ms",
+    "delta",
+    "mean",
+    "min",
+    "max",
+    "odd",  # JSON: [[from_ms, to_ms, kind, delta, believed], …]
+    "gaps",  # JSON: [lead, tail], each null or [from_ms, to_ms, delta]
+    VOID,
+)
+
+INDICATOR = "indicator"
+"""These three tags; at the begin of the period."""
+INDICATOR_TAG, AREA_TAG, PERIOD_TAG = "indicator", "area", "period"
+FIGURE_FIELDS = (
+    "value",
+    "from_ms",
+    "to_ms",
+    "numerator",
+    "denominator",
+    "completeness",
+    "partial",
+    "low",
+    "high",
+    "simulated",
+    "rule",
+    "reason",
+    "meters",  # JSON: [[asset, role, delta, completeness], …]
+    VOID,
+)
+
+CURSOR = "cursor"
+
+RESERVED = frozenset({EVENT, SUMMARY, RECEIPT, ASSET, ROLLUP_1H, ROLLUP_1D, INDICATOR, CURSOR})
+"""Measurements that are ours: no device kind may bear these names."""

@@ -1,0 +1,1 @@
+"""What was served and what really happened, written by the process that serves."""

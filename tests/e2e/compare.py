@@ -1,0 +1,79 @@
+"""The store of a line against the record of its meters. Of what agent and ingest wrote, only the store is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from data_contract.schedule import Poll
+from loopgauge.judge import Verdict, judge
+from series_store.open import open_reader
+from series_store.port import Reader
+from series_store.table import Receipt
+from simulators.truth.record import Record
+
+T = TypeVar("T")
+
+RECEIPTS_MAX = 1_000_000
+ALWAYS_MS = 2**42
+"""Later than any test."""
+
+
+def ask(store: str, question: Callable[[Reader], Awaitable[T]], secret: str | None = None) -> T:
+    """What a reader of its own answers."""
+
+    async def asked() -> T:
+        reader = open_reader(store, secret)
+        try:
+            return await question(reader)
+        finally:
+            await reader.close()
+
+    return asyncio.run(asked())
+
+
+def receipts(store: str) -> list[Receipt]:
+    """Every receipt in the store, in order of time."""
+    return ask(store, lambda reader: reader.receipts(0, RECEIPTS_MAX))
+
+
+def redelivered(of: Iterable[Receipt]) -> int:
+    """How many times a batch was made durable once more: receipts beyond the first of each."""
+    times = Counter((receipt.gateway, receipt.run, receipt.seq) for receipt in of)
+    return times.total() - len(times)
+
+
+def readings(store: str, gateway: str) -> int:
+    """How many readings of a gateway the store holds."""
+
+    async def count(reader: Reader) -> int:
+        keys = [key for key in await reader.series() if key.gateway == gateway]
+        return await reader.count(keys, 0, ALWAYS_MS)
+
+    return ask(store, count)
+
+
+def values(store: str, gateway: str, secret: str | None = None) -> dict[tuple[str, str], list[float]]:
+    """(device, field) → every value that the store holds of a gateway, in order of time."""
+
+    async def read(reader: Reader) -> dict[tuple[str, str], list[float]]:
+        keys = [key for key in await reader.series() if key.gateway == gateway]
+        windows = await reader.window(keys, 0, ALWAYS_MS)
+        return {(key.device, key.field): window.value.tolist() for key, window in windows.items() if len(window.t)}
+
+    return ask(store, read, secret)
+
+
+def compare(record: Path, store: str, gateway: str, devices: Iterable[str], *, tolerance_ms: int) -> Verdict:
+    """What became of everything that was ever served to the gateway, every row of it listed."""
+    polls = [Poll(device=device, kind="any", group="any", every_ms=1, fields=()) for device in devices]
+    truth = Record.open_readonly(record)
+    try:
+        verdict = ask(store, lambda reader: judge(truth, reader, gateway, polls, 0, ALWAYS_MS, tolerance_ms))
+    finally:
+        truth.close()
+    assert (verdict.missing, verdict.foreign) == (len(verdict.missing_rows), len(verdict.foreign_rows))
+    return verdict

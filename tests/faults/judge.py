@@ -1,0 +1,205 @@
+"""What must hold after any faults: every sealed value is stored once, as it was; what is not stored has a cause.
+
+The judge reads what the twins noted (served by devices, committed by disks) and the store, and computes every key and
+count with code of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC
+
+from data_contract import receipt
+from data_contract.batch import Body
+from delivery_audit.days import Days
+from delivery_audit.evidence import audit
+from edge_agent.app import plans_of
+from tests.faults.world import PROFILE, Gateway, World, body_of, values_of
+from tests.twins.clock import ORIGIN_MS, civil_ms
+
+Key = tuple[str, str, str, int]
+STAMP_SLACK_MS = 16
+"""A stamp lies this close to the instant of its request."""
+LATE_MS = 60_000
+"""A device may answer so long after its slot, whose batch has then been sealed with the slot given up."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a run came to; `wrong` is empty where everything holds."""
+
+    wrong: list[str] = field(default_factory=list)
+    sealed: int = 0
+    stored: int = 0
+    refused: int = 0
+    aside: int = 0
+    served: int = 0
+    unsealed: int = 0
+    counted: Counter[str] = field(default_factory=Counter)
+    redelivered: int = 0
+
+    def say(self, text: str) -> None:
+        if len(self.wrong) < 20:
+            self.wrong.append(text)
+
+
+async def judge(world: World, *, no_room: bool = False) -> Verdict:
+    """Compare. `no_room`: dead letters were full, so that batches may lie aside on their gateways."""
+    verdict = Verdict(wrong=world.early[:10])
+    stored = await world.stored()
+    verdict.stored = len(stored)
+    letters = _letters(world)
+    known: set[Key] = set()
+    for gateway in world.gateways:
+        sealed = world.sealed_readings(gateway)
+        aside = _aside(world, gateway, sealed)
+        known |= set(sealed)
+        verdict.sealed += len(sealed)
+        verdict.aside += len(aside)
+        verdict.redelivered += gateway.redelivered
+        for key, value in sealed.items():
+            there = stored.get(key)
+            if there == value:
+                continue
+            if there is not None:
+                verdict.say(f"{key}: sealed {value}, stored {there}")
+            elif letters.get(key) == value:
+                verdict.refused += 1
+            elif key not in aside:
+                verdict.say(f"{key}: sealed {value}, neither stored nor in a dead letter")
+        if aside and not no_room:
+            verdict.say(f"{gateway.name}: {len(aside)} values were set aside although ingest could take them")
+        _counts(gateway, verdict)
+        _served(gateway, verdict)
+        await _receipts(world, gateway, verdict)
+    for key in stored.keys() - known:
+        verdict.say(f"{key}: stored {stored[key]}, never sealed")
+    return verdict
+
+
+def _letters(world: World) -> dict[Key, float]:
+    return {
+        (letter.gateway, device, name, t_ms): float(text)
+        for letter in world.dead.letters
+        for device, name, t_ms, text in letter.values
+        if name
+    }
+
+
+def _aside(world: World, gateway: Gateway, sealed: dict[Key, float]) -> set[Key]:
+    """Keys of values in batches that the gateway has stopped offering."""
+    assert gateway.agent is not None
+    found: set[Key] = set()
+    for run, first, last, _ in gateway.agent.spool.aside:
+        for seq in range(first, last + 1):
+            batch = gateway.sealed[run, seq]
+            base = batch.base_ms or 0
+            found |= {(gateway.name, d, f, base + t) for d, f, t, _ in values_of(body_of(batch.body))}
+    return found
+
+
+def _slots(every_ms: int, from_ms: int, to_ms: int) -> int:
+    """Multiples of `every_ms` in [from, to), counted by floor division of the ends."""
+    return math.floor((to_ms - 1) / every_ms) - math.floor((from_ms - 1) / every_ms)
+
+
+def _counts(gateway: Gateway, verdict: Verdict) -> None:
+    """Batches follow each other without gap, and count exactly what the schedule calls for."""
+    assert gateway.agent is not None
+    polls = gateway.agent.schedule.polls
+    before: dict[str, Body] = {}
+    for (run, seq), sealed in sorted(gateway.sealed.items()):
+        body, base = body_of(sealed.body), sealed.base_ms or 0
+        last = before.get(run)
+        if (seq == 1) != (last is None) or body.prev != (last.to if last else None) or (last and body.from_ != last.to):
+            verdict.say(f"{gateway.name}: batch {seq} of {run} does not follow its predecessor")
+        before[run] = body
+        sampled = sum(1 for _ in values_of(body))
+        counted = sum(c[1] for device in body.devices.values() for c in device.counts.values())
+        if sampled != counted:
+            verdict.say(f"{gateway.name}: batch {seq} of {run} counts {counted} values and holds {sampled}")
+        for poll in polls:
+            device = body.devices.get(poll.device)
+            called, _, missing = device.counts.get(poll.group, (0, 0, {})) if device else (0, 0, {})
+            wanted = _slots(poll.every_ms, base + body.from_, base + body.to) * len(poll.fields)
+            verdict.counted.update(missing)
+            # A batch that waited for room may span a change of the clock.
+            if called != wanted and not sealed.late and "disk_full" not in missing:
+                verdict.say(f"{gateway.name}: batch {seq} of {run}, {poll.group}: {called} called for, not {wanted}")
+
+
+def _served(gateway: Gateway, verdict: Verdict) -> None:
+    """Every answer of a device is sealed as it was, or dropped and counted, or lies in time that nobody sealed."""
+    plans = {
+        (plan.unit, request.address): (plan, request)
+        for name, device in gateway.config.devices.items()
+        for plan in plans_of(name, device, PROFILE)
+        for request in plan.requests
+    }
+    values: defaultdict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    spans: list[tuple[int, int, Body]] = []
+    for (run, seq), sealed in gateway.sealed.items():
+        body, zero = body_of(sealed.body), ORIGIN_MS + gateway.booted[run]
+        # What was answered in the very millisecond in which a run begins was asked by the one before it.
+        spans.append((zero + body.from_ + (seq == 1), zero + body.to, body))
+        for device, name, stamp, value in values_of(body):
+            values[device, name][zero + stamp] = value
+    spans.sort(key=lambda span: span[:2])
+    for unit, address, at_ms, words in gateway.bus.served:
+        plan, request = plans[unit, address]
+        for name in request.fields:
+            verdict.served += 1
+            reader = plan.readers[name]
+            start = reader.address - request.address
+            served, _ = reader.decode(words[start : start + reader.registers])
+            near = values[plan.poll.device, name]
+            found = [near[t] for t in range(at_ms - STAMP_SLACK_MS, at_ms + STAMP_SLACK_MS) if t in near]
+            if served in found:
+                continue
+            verdict.unsealed += 1
+            if not any(low <= at_ms < high for low, high, _ in spans):
+                continue
+            about = [b.devices.get(plan.poll.device) for low, high, b in spans if low <= at_ms < high + LATE_MS]
+            dropped = [d.counts[plan.poll.group][2] for d in about if d is not None and plan.poll.group in d.counts]
+            if not any(m.get("disk_full") or m.get("overrun") for m in dropped):
+                verdict.say(
+                    f"{gateway.name}: {plan.poll.device} {name} served {served} at {at_ms}: sealed time, no cause"
+                )
+
+
+async def _receipts(world: World, gateway: Gateway, verdict: Verdict) -> None:
+    """Each sealed batch has its receipt, which counts what is stored; no receipt speaks of anything else."""
+    found = await world.store.receipts_between(gateway.name, 0, 2**53)
+    seen: Counter[tuple[str, int]] = Counter((r.run, r.seq) for r in found)
+    assert gateway.agent is not None
+    aside = {(run, s) for run, a, b, _ in gateway.agent.spool.aside for s in range(a, b + 1)}
+    for key in gateway.sealed.keys() - seen.keys() - aside:
+        verdict.say(f"{gateway.name}: batch {key} has no receipt")
+    for key in seen.keys() - gateway.sealed.keys():
+        verdict.say(f"{gateway.name}: a receipt for {key}, which was never sealed")
+    for each in found:
+        sealed = gateway.sealed.get((each.run, each.seq))
+        said = receipt.read(each.counts)
+        if sealed is None or said.rejected is not None:
+            verdict.say(f"{gateway.name}: {each.run} {each.seq} was rejected: {said.rejected}")
+            continue
+        held = sum(1 for _ in values_of(body_of(sealed.body)))
+        if each.readings + each.bad != held:
+            verdict.say(
+                f"{gateway.name}: {each.run} {each.seq} holds {held}, its receipt says {each.readings}+{each.bad}"
+            )
+
+
+async def ledgers(world: World) -> list[str]:
+    """What the shipped audit finds wrong."""
+    found = []
+    for gateway in world.gateways:
+        ledger = await audit(world.store, gateway.name, now_ms=civil_ms(), days=Days(zone=UTC))
+        found += [f"{gateway.name}: {finding}" for finding in (*ledger.unexplained, *ledger.surplus)]
+        if not ledger.adds_up and not found:
+            found.append(f"{gateway.name}: the ledger does not add up: {ledger.total()}")
+    await asyncio.sleep(0)
+    return found

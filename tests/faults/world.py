@@ -1,0 +1,378 @@
+"""A whole line in virtual time: gateways and workers as they are shipped, twins for everything by which chance enters.
+
+One seed decides every delay, fault and kill, so it replays any run. The judge compares what was sealed, what was served
+and what is stored; what is not stored must be named by the audit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from data_contract.batch import Body, Span
+from data_contract.control import Ack, read_ack
+from data_contract.reading import FieldKind
+from device_profiles.profile import DecodeType, PollGroup, Profile, ProfileField, RegisterTable, Verified
+from edge_agent.app import Agent, Ports
+from edge_agent.config import EdgeConfig
+from edge_agent.errors import Fatal
+from edge_agent.send.flight import Flight
+from ingest.worker import Worker
+from series_store import names
+from series_store.table import Outcome, SeriesKey, Table
+from tests.twins.broker import BrokerTwin, ConsumerTwin, LinkTwin
+from tests.twins.bus import BusTwin
+from tests.twins.clock import ClockTwin, civil_ms
+from tests.twins.cloud import DeadLettersTwin, GatewaysTwin
+from tests.twins.death import Killed, Life
+from tests.twins.disk import DiskTwin, Sealed
+from tests.twins.store import StoreTwin
+
+
+def _field(address: int, kind: FieldKind, of: DecodeType = DecodeType.U32) -> ProfileField:
+    return ProfileField(table=RegisterTable.INPUT, address=address, type=of, unit="1", kind=kind)
+
+
+PROFILE = Profile(
+    profile="test-meter",
+    version=1,
+    title="A meter of three values",
+    maker="none",
+    model="none",
+    kind="water_meter",
+    groups={"main": PollGroup(every_s=5), "slow": PollGroup(every_s=20)},
+    fields={
+        "total": _field(0, FieldKind.COUNTER),
+        "level": _field(2, FieldKind.GAUGE, DecodeType.U16),
+        "state": _field(100, FieldKind.STATE, DecodeType.U16).model_copy(update={"group": "slow"}),
+    },
+    verified=Verified(confidence="L", document="made up for tests"),
+)
+
+
+def registers(unit: int) -> Any:
+    """A unit whose registers follow civil time: a counter of deciseconds, a level, a state."""
+
+    def at(address: int, now_ms: int) -> int:
+        if address in (0, 1):
+            total = (now_ms // 10 + unit * 1000) % 2**32
+            return total >> 16 if address == 0 else total & 0xFFFF
+        return (now_ms // 700 * 31 + unit * 7 + address) % 5000
+
+    return at
+
+
+@dataclass
+class Gateway:
+    """One gateway through all its lives."""
+
+    name: str
+    config: EdgeConfig
+    bus: BusTwin
+    clock: ClockTwin
+    path: Path
+    life: Life = field(default_factory=Life)
+    disk: DiskTwin | None = None
+    agent: Agent | None = None
+    task: asyncio.Task[None] | None = None
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    sealed: dict[tuple[str, int], Sealed] = field(default_factory=dict)
+    booted: dict[str, int] = field(default_factory=dict)
+    """run: loop ms at which its boot counted 0."""
+    deaths: Counter[str] = field(default_factory=Counter)
+    redelivered: int = 0
+    disk_full: bool = False
+
+    def fill(self, *, full: bool) -> None:
+        """Let others fill the gateway's disk, or make room again; it outlives the agent."""
+        self.disk_full = full
+        if self.disk is not None:
+            self.disk.full = full
+
+
+class World:
+    """Gateways, broker, workers and store, with the faults that a test or a seed orders."""
+
+    def __init__(self, *, seed: int, folder: Path, gateways: int = 1, workers: int = 1) -> None:
+        self.rng = random.Random(seed)
+        self.store = StoreTwin(write_latency_s=0.01)
+        self.store_away: Outcome | None = None
+        """What the store answers to everyone while it is away."""
+        self.receipted: set[tuple[str, int]] = set()
+        """(run, seq) of every batch whose receipt is in the store."""
+        self.early: list[str] = []
+        """What was said or done before it was true."""
+        self.store.after_write = self._written
+        self.broker = BrokerTwin(rng=self.rng)
+        self.broker.on_carry = self._carried
+        self.dead = DeadLettersTwin()
+        self.boards = GatewaysTwin()
+        self.gateways = [self._gateway(f"gw-{n}", folder) for n in range(1, gateways + 1)]
+        self.worker_count = workers
+        self.workers: dict[str, tuple[Worker, Life, asyncio.Task[None], asyncio.Event]] = {}
+        self.worker_deaths: Counter[str] = Counter()
+
+    def _gateway(self, name: str, folder: Path) -> Gateway:
+        config = EdgeConfig.model_validate(
+            {
+                "gateway": name,
+                "board": f"board{name[3:]}",
+                "seal_every_s": 10,
+                "spool": {"file": str(folder / f"{name}.db")},
+                "uplink": {"host": "localhost"},
+                "buses": {"line": {"type": "modbus_tcp", "host": "localhost"}},
+                "devices": {
+                    f"meter-{unit}": {"profile": "test-meter", "bus": "line", "unit_id": unit} for unit in (1, 2)
+                },
+            }
+        )
+        bus = BusTwin(units={unit: registers(unit) for unit in (1, 2)})
+        return Gateway(name, config, bus, ClockTwin(), folder / f"{name}.db")
+
+    def start_gateway(self, gateway: Gateway) -> None:
+        """Begin a life of the agent."""
+        gateway.life = Life()
+        gateway.disk = DiskTwin(path=gateway.path, life=gateway.life)
+        gateway.disk.sealed = gateway.sealed
+        gateway.disk.full = gateway.disk_full
+        gateway.disk.on_delete = functools.partial(self._deleted, gateway)
+        gateway.stop = asyncio.Event()
+        link = LinkTwin(gateway=gateway.name, broker=self.broker, life=gateway.life)
+        ports = Ports(clock=gateway.clock, disk=gateway.disk, link=link, buses={"line": gateway.bus}, rng=self.rng)
+        devices = {name: (device, PROFILE) for name, device in gateway.config.devices.items()}
+        gateway.agent = Agent(
+            config=gateway.config, devices=devices, ports=ports, board=gateway.config.board or "", version="test"
+        )
+        self._watch_confirmations(gateway, gateway.agent.flight)
+        gateway.booted[gateway.agent.run_id] = gateway.clock.booted_ms
+        gateway.task = asyncio.create_task(self._live(gateway), name=gateway.name)
+
+    async def _live(self, gateway: Gateway) -> None:
+        assert gateway.agent is not None
+        try:
+            await gateway.agent.run(gateway.stop)
+        except* Killed:
+            gateway.deaths[gateway.life.died_at or "at rest"] += 1
+        except* Fatal:
+            if not gateway.disk_full:
+                raise
+            gateway.deaths["no room to begin"] += 1
+        finally:
+            gateway.life.dead = True
+            gateway.redelivered += gateway.agent.sender.redelivered
+            if gateway.name in self.broker.sessions and gateway.deaths:
+                self.broker.sessions.pop(gateway.name).cut()
+
+    async def kill_gateway(self, gateway: Gateway) -> None:
+        """End the agent wherever it is, as SIGKILL does."""
+        assert gateway.task is not None
+        gateway.life.dead = True
+        gateway.task.cancel()
+        await self.ended(gateway)
+
+    async def ended(self, gateway: Gateway) -> None:
+        """Wait for the end of a life. Raises whatever the agent did not handle."""
+        assert gateway.task is not None
+        with contextlib.suppress(asyncio.CancelledError):
+            await gateway.task
+
+    async def stop_gateway(self, gateway: Gateway) -> None:
+        """End the agent as SIGTERM does."""
+        assert gateway.task is not None
+        gateway.stop.set()
+        await gateway.task
+
+    def start_worker(self, name: str) -> None:
+        """Begin a life of an ingest worker."""
+        life = Life()
+        consumer = ConsumerTwin(broker=self.broker, life=life)
+        worker = Worker(
+            worker=name,
+            consumer=consumer,
+            writer=_Dying(self, life),
+            dead=self.dead,
+            gateways=self.boards,
+            now_us=lambda: civil_ms() * 1000,
+        )
+        stop = asyncio.Event()
+
+        async def live() -> None:
+            try:
+                self.broker.carry("lg/v1/ready", b"{}")
+                await worker.run(stop)
+            except* Killed:
+                self.worker_deaths[life.died_at or "at rest"] += 1
+            finally:
+                life.dead = True
+
+        self.workers[name] = (worker, life, asyncio.create_task(live(), name=name), stop)
+
+    async def kill_worker(self, name: str) -> None:
+        """End a worker wherever it is."""
+        _, life, task, _ = self.workers.pop(name)
+        life.dead = True
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    def start(self) -> None:
+        """Everything, for the first time."""
+        for number in range(1, self.worker_count + 1):
+            self.start_worker(f"w{number}")
+        for gateway in self.gateways:
+            self.start_gateway(gateway)
+
+    async def settle(self, seconds: float = 1200) -> None:
+        """Mend everything, let the spools drain for so long at most, and stop the agents cleanly."""
+        self.broker.down, self.broker.loss, self.broker.twice, self.broker.delay_s = False, 0.0, 0.0, 0.02
+        self.broker.cut_off.clear()
+        self.dead.full, self.store_away, self.store.write_latency_s = False, None, 0.01
+        for name in [f"w{n}" for n in range(1, self.worker_count + 1)]:
+            if name not in self.workers or self.workers[name][1].dead:
+                self.workers.pop(name, None)
+                self.start_worker(name)
+        for gateway in self.gateways:
+            gateway.bus.down, gateway.bus.answer_s = False, 0.02
+            gateway.bus.silent.clear()
+            gateway.bus.refuses.clear()
+            gateway.clock.trusted = True
+            gateway.fill(full=False)
+            if gateway.life.dead:
+                await self.ended(gateway)
+                self.start_gateway(gateway)
+        await asyncio.sleep(30)
+        for _ in range(int(seconds / 10)):
+            if all(map(_quiet, self.gateways)):
+                break
+            await asyncio.sleep(10)
+        for gateway in self.gateways:
+            await self.stop_gateway(gateway)
+        for _, _, task, stop in self.workers.values():
+            stop.set()
+            await task
+
+    def _written(self, tables: Sequence[Table]) -> None:
+        """A receipt comes after the values that it tells of."""
+        for table in tables:
+            if table.micros:
+                runs, seqs = (table.columns[table.fields.index(name)] for name in (names.RUN, names.SEQ))
+                for run, seq in zip(runs, seqs, strict=True):
+                    assert isinstance(run, str) and isinstance(seq, float)
+                    self.receipted.add((run, int(seq)))
+                    self._check_stored(dict(table.tags)[names.GATEWAY], run, int(seq))
+
+    def _check_stored(self, name: str, run: str, seq: int) -> None:
+        gateway = next(gateway for gateway in self.gateways if gateway.name == name)
+        sealed = gateway.sealed.get((run, seq))
+        if sealed is None or sealed.base_ms is None:
+            self.early.append(f"{name}: a receipt for {run} {seq}, which was not sealed and dated")
+            return
+        now_ms = civil_ms()
+        for device, of, stamp, _ in values_of(body_of(sealed.body)):
+            t_ms = sealed.base_ms + stamp
+            if not self.store.holds(SeriesKey(PROFILE.kind, name, device, of), t_ms) and t_ms < now_ms + 86_000_000:
+                self.early.append(f"{name}: a receipt for {run} {seq} before its values were stored")
+                return
+
+    def _carried(self, name: str, payload: bytes) -> None:
+        """An ack comes after the receipt."""
+        if name.endswith("/ack"):
+            ack = read_ack(payload)
+            assert ack is not None
+            for first, last in ack.stored:
+                for seq in range(first, last + 1):
+                    if (ack.run, seq) not in self.receipted:
+                        self.early.append(f"{name}: {ack.run} {seq} acknowledged before its receipt")
+
+    def _watch_confirmations(self, gateway: Gateway, flight: Flight) -> None:
+        """A gateway takes for confirmed only what has a receipt."""
+        shipped = flight.confirmed
+
+        def confirmed(ack: Ack, now_s: float) -> list[Span]:
+            released = shipped(ack, now_s)
+            for run, first, last in released:
+                for seq in range(first, last + 1):
+                    if (run, seq) not in self.receipted:
+                        self.early.append(f"{gateway.name}: {run} {seq} taken for confirmed before its receipt")
+            return released
+
+        flight.confirmed = confirmed  # type: ignore[method-assign]  # it listens, and changes nothing
+
+    def _deleted(self, gateway: Gateway, keys: set[tuple[str, int]]) -> None:
+        """A batch is deleted after its receipt."""
+        for run, seq in sorted(keys - self.receipted):
+            self.early.append(f"{gateway.name}: {run} {seq} deleted before its receipt")
+
+    async def stored(self) -> dict[tuple[str, str, str, int], float]:
+        """Everything in the store, as (gateway, device, field, t_ms): value."""
+        series = await self.store.series()
+        windows = await self.store.window(series, 0, 2**50)
+        return {
+            (key.gateway, key.device, key.field, int(t)): float(value)
+            for key, window in windows.items()
+            for t, value in zip(window.t, window.value, strict=True)
+        }
+
+    def sealed_readings(self, gateway: Gateway) -> dict[tuple[str, str, str, int], float]:
+        """Every value that was ever sealed and dated, under the key that it must have in the store."""
+        found: dict[tuple[str, str, str, int], float] = {}
+        for sealed in gateway.sealed.values():
+            assert sealed.base_ms is not None, "a batch was never dated"
+            body = body_of(sealed.body)
+            for device, name, stamp, value in values_of(body):
+                key = (gateway.name, device, name, sealed.base_ms + stamp)
+                assert key not in found, f"{key} was sealed twice"
+                found[key] = value
+        return found
+
+
+def _quiet(gateway: Gateway) -> bool:
+    """Whether nothing but the very last batches waits."""
+    agent = gateway.agent
+    assert agent is not None
+    return len(agent.spool.held) <= 2 and all(held.dated for held in agent.spool.held.values())
+
+
+def body_of(text: str) -> Body:
+    """A sealed batch as the spool holds it."""
+    return Body.model_validate(json.loads(text), strict=False)
+
+
+def values_of(body: Body) -> Iterator[tuple[str, str, int, float]]:
+    """(device, field, stamp in ms since boot, value) of every value in a batch."""
+    for device, about in body.devices.items():
+        for block in about.blocks:
+            for name, column in block.values.items():
+                for stamp, value in zip(list(accumulate(block.t, initial=body.from_))[1:], column, strict=True):
+                    if value is not None:
+                        yield device, name, stamp, value
+
+
+class _Dying:
+    """The store as one worker sees it: away at times; and the worker may die before a write and after it."""
+
+    def __init__(self, world: World, life: Life) -> None:
+        self._world = world
+        self._life = life
+
+    async def write(self, tables: Sequence[Table]) -> Outcome:
+        kind = "receipt" if tables[0].micros else "data"
+        self._life.step(f"{kind}.before")
+        if (answer := self._world.store_away) is not None:
+            await asyncio.sleep(0.1)
+            return answer
+        outcome = await self._world.store.write(tables)
+        self._life.step(f"{kind}.after")
+        return outcome
+
+    async def close(self) -> None:
+        return None

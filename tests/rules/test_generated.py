@@ -1,0 +1,12 @@
+"""What is generated from the models and committed says what the models say now."""
+
+from __future__ import annotations
+
+from tools import contract_schemas as schemas
+
+
+def test_the_schemas_of_the_contract_are_those_of_its_models() -> None:
+    present = {path.name: path.read_text("utf-8") for path in schemas.FOLDER.glob("*.schema.json")}
+    wanted = {schemas.path(name).name: schemas.text(name) for name in schemas.MODELS}
+    stale = sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
+    assert stale == [], "run: python -m tools.contract_schemas"

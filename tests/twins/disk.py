@@ -1,0 +1,83 @@
+"""Twin of the agent's disk: real SQLite on a real file, inline, which can be full or can die around its commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from edge_agent.errors import DiskFull
+from edge_agent.keep.disk import configure, transact
+from tests.twins.death import Life
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A batch as it was committed: its JSON and its base, None until it was dated."""
+
+    body: str
+    base_ms: int | None
+    late: bool = False
+    """It was dated after its slots had been called, so that these need not fit the civil grid."""
+
+
+class DiskTwin:
+    """The file survives the process; the connection does not. While it is full, only reading works."""
+
+    def __init__(self, *, path: Path, life: Life, bytes_max: int = 64_000_000) -> None:
+        self._path = path
+        self._life = life
+        self._bytes_max = bytes_max
+        self._connection: sqlite3.Connection | None = None
+        self.full = False
+        self.sealed: dict[tuple[str, int], Sealed] = {}
+        """(run, seq): every batch that was ever committed."""
+        self.held: set[tuple[str, int]] = set()
+        self.on_delete: Callable[[set[tuple[str, int]]], None] = lambda keys: None
+        """Called with the batches that a commit has removed."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> T:
+        self._life.step("disk.before")
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, isolation_level=None)
+            configure(self._connection, self._bytes_max)
+            # Only processes die here, never the machine: what is written need not reach a medium.
+            self._connection.execute("PRAGMA synchronous=OFF")
+        changes = self._connection.total_changes
+
+        def dying(connection: sqlite3.Connection) -> T:
+            result = work(connection)
+            if self.full and connection.total_changes != changes:
+                raise DiskFull("database or disk is full")
+            self._life.step("disk.within")
+            return result
+
+        result = transact(self._connection, dying)
+        self._note(self._connection)
+        self._life.step("disk.after")
+        return result
+
+    def _note(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute("SELECT run, seq, base_ms FROM batch JOIN run ON run.id = run_id")
+        present = rows.fetchall()
+        before, self.held = self.held, {(run, seq) for run, seq, _ in present}
+        if gone := before - self.held:
+            self.on_delete(gone)
+        for run, seq, base_ms in present:
+            known = self.sealed.get((run, seq))
+            if known is None:
+                body = "SELECT body FROM batch JOIN run ON run.id = run_id WHERE run=? AND seq=?"
+                self.sealed[run, seq] = Sealed(connection.execute(body, (run, seq)).fetchone()[0], base_ms)
+            elif known.base_ms is None:
+                self.sealed[run, seq] = replace(known, base_ms=base_ms, late=True)
+            else:
+                assert known.base_ms == base_ms, f"batch {seq} of run {run} was dated anew"
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,112 @@
+"""A digest stands in for batches that a full spool gave up, also where some of them arrived after all."""
+
+from __future__ import annotations
+
+import pytest
+
+from data_contract.batch import Span
+from data_contract.receipt import DeviceReceipt
+from delivery_audit.ledger import Ledger
+from tests.unit.delivery_audit.scene import METER, Scene, fates
+
+MINUTE = 60_000
+M1, M2 = 24, 2
+"""Readings of the two devices in a minute."""
+
+
+@pytest.fixture
+def scene() -> Scene:
+    scene = Scene()
+    scene.start(0)
+    scene.schedule(0)
+    scene.batch("a", 1, 0, MINUTE)
+    return scene
+
+
+def digest(
+    scene: Scene,
+    seq: int,
+    from_: int,
+    to: int,
+    replaces: list[Span],
+    *,
+    stamps: list[int],
+    counted: bool,
+    timeout: int = 0,
+) -> None:
+    """A digest with witnesses of the first meter."""
+    minutes = (to - from_) // MINUTE
+    called = M1 * minutes
+    missing = {"timeout": timeout} if timeout else {}
+    values = len(stamps) * len(METER.fields)
+    first, last = scene.zero + stamps[0], scene.zero + stamps[-1]
+    m1 = DeviceReceipt({"main": (called, called - timeout, missing)} if counted else {}, values, first, last)
+    m2 = DeviceReceipt({"slow": (M2 * minutes, M2 * minutes, {})} if counted else {})
+    scene.rows(METER, stamps)
+    scene.receipt("a", seq, from_, to, {"m1": m1, "m2": m2}, replaces=replaces)
+
+
+def rest(scene: Scene) -> Ledger:
+    scene.batch("a", 5, 3 * MINUTE, 4 * MINUTE)
+    return scene.audit(0, 4 * MINUTE)
+
+
+def test_what_a_digest_counts_is_told_by_cause_and_its_witnesses_are_stored(scene: Scene) -> None:
+    digest(scene, 4, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1, 2 * MINUTE + 1], counted=True, timeout=6)
+    ledger = rest(scene)
+    assert ledger.adds_up
+    assert fates(ledger, "m1") == {"stored": 2 * M1 + 4, "timeout": 6, "evicted": 2 * M1 - 6 - 4}
+    assert fates(ledger, "m2") == {"stored": 2 * M2, "evicted": 2 * M2}
+    assert [(gap.what, gap.first, gap.last, gap.why) for gap in ledger.gaps] == [("evicted", 2, 3, "digest 4")]
+
+
+def test_without_counts_the_schedule_tells_how_much_was_evicted(scene: Scene) -> None:
+    digest(scene, 4, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1, 2 * MINUTE + 1], counted=False)
+    ledger = rest(scene)
+    assert ledger.adds_up
+    assert fates(ledger, "m1") == {"stored": 2 * M1 + 4, "evicted": 2 * M1 - 4}
+
+
+def test_a_missing_witness_is_unexplained(scene: Scene) -> None:
+    digest(scene, 4, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1, 2 * MINUTE + 1], counted=True)
+    scene.store.delete_reading(scene.series(METER, "power_w"), scene.zero + 2 * MINUTE + 1)
+    ledger = rest(scene)
+    assert not ledger.adds_up
+    assert [(f.device, f.readings) for f in ledger.unexplained] == [("m1", 1)]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_where_the_detail_had_arrived_after_all_it_wins_and_nothing_counts_twice(scene: Scene, counted: bool) -> None:
+    scene.batch("a", 2, MINUTE, 2 * MINUTE)
+    digest(scene, 4, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1, 2 * MINUTE + 1], counted=counted)
+    ledger = rest(scene)
+    assert ledger.adds_up
+    assert fates(ledger, "m1") == {"stored": 3 * M1, "evicted": M1}
+    assert ledger.surplus == ()
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_digest_that_was_merged_into_a_later_one_counts_once(scene: Scene, counted: bool) -> None:
+    digest(scene, 4, MINUTE, 2 * MINUTE, [("a", 2, 2)], stamps=[MINUTE + 1], counted=counted)
+    merged: list[Span] = [("a", 2, 3), ("a", 4, 4)]
+    digest(scene, 6, MINUTE, 3 * MINUTE, merged, stamps=[MINUTE + 1, 2 * MINUTE + 1], counted=counted)
+    ledger = rest(scene)
+    assert ledger.adds_up
+    assert fates(ledger, "m1") == {"stored": 2 * M1 + 2, "evicted": 2 * M1 - 2}
+
+
+def test_a_batch_that_names_the_digest_as_the_one_before_it_leaves_no_hole(scene: Scene) -> None:
+    digest(scene, 4, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1], counted=True)
+    scene.batch("a", 5, 3 * MINUTE, 4 * MINUTE)
+    digest(scene, 6, MINUTE, 2 * MINUTE, [("b", 1, 1)], stamps=[MINUTE + 2], counted=False)
+    scene.batch("a", 7, 4 * MINUTE, 5 * MINUTE, prev=2 * MINUTE)
+    assert "unexplained" not in fates(scene.audit(0, 5 * MINUTE))
+
+
+def test_a_digest_across_batches_that_were_sealed_early_tells_where_they_end(scene: Scene) -> None:
+    digest(scene, 9, MINUTE, MINUTE + 17_000, [("a", 2, 3)], stamps=[MINUTE + 1], counted=False)
+    scene.batch("a", 10, 3 * MINUTE, 4 * MINUTE, pending=[("a", 4, 8)])
+    ledger = scene.audit(0, 4 * MINUTE)
+    assert ledger.adds_up
+    ends = [(gap.what, gap.to_ms - scene.zero) for gap in ledger.gaps]
+    assert ends == [("evicted", MINUTE + 17_000), ("pending", 3 * MINUTE)]

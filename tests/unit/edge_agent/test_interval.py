@@ -1,0 +1,137 @@
+"""Samples to batches: every slot is counted once in the batch of its due time, also where the disk is full."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from data_contract.batch import Body, Record
+from data_contract.cause import Missing
+from data_contract.reading import Quality
+from data_contract.schedule import Poll, expected
+from edge_agent.keep.interval import Interval, Sample
+
+POLLS = [
+    Poll(device="m1", kind="bin", group="main", every_ms=1_000, fields=("a", "b")),
+    Poll(device="m1", kind="bin", group="slow", every_ms=3_000, fields=("c",)),
+    Poll(device="m2", kind="scale", group="main", every_ms=700, fields=("a",)),
+]
+GOOD = Quality.GOOD
+
+
+def told(interval: Interval, to: int) -> Body:
+    return interval.body(to, prev=None, pending=[], aside=[])
+
+
+def outcome(chance: random.Random, poll: Poll, due: int) -> tuple[list[Sample], Counter[Missing]]:
+    """A slot's outcome: each field sampled, without a value, or missing."""
+    if chance.random() < 0.2:
+        return [], Counter({chance.choice(list(Missing)): len(poll.fields)})
+    stamp = due + chance.choice([0, 3, 900, 15_000])
+    values = {f: (None, Quality.INVALID) if chance.random() < 0.1 else (float(due), GOOD) for f in poll.fields}
+    return [Sample(stamp, values)], Counter({Missing.INVALID: sum(v is None for v, _ in values.values())})
+
+
+def totals(bodies: list[Body]) -> Counter[tuple[str, str, str]]:
+    found: Counter[tuple[str, str, str]] = Counter()
+    for body in bodies:
+        for name, device in body.devices.items():
+            for group, (called, sampled, missing) in device.counts.items():
+                found[name, group, "called"] += called
+                found[name, group, "sampled"] += sampled
+                for cause, number in missing.items():
+                    found[name, group, cause] += number
+    return found
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_counts_equal_the_schedule_whenever_answers_come_and_whatever_the_disk_does(seed: int) -> None:
+    chance = random.Random(seed)
+    interval = Interval(from_=0)
+    bodies: list[Body] = []
+    values = refused = 0
+    due = dict.fromkeys(range(len(POLLS)), 0)
+    for to in range(10_000, 200_000, 10_000):
+        ahead = to + chance.choice([0, 0, 4_000])
+        for index, poll in enumerate(POLLS):
+            while due[index] < ahead:
+                interval.add(poll, due[index], *outcome(chance, poll, due[index]))
+                due[index] += poll.every_ms
+        body = told(interval, to)
+        if chance.random() < 0.3:
+            interval.refused(to)
+            refused += 1
+            continue
+        interval.sealed(to)
+        bodies.append(body)
+        for poll in POLLS:
+            called = body.devices[poll.device].counts[poll.group][0]
+            assert called == expected(poll, body.from_, body.to)
+        sampled = sum(count[1] for device in body.devices.values() for count in device.counts.values())
+        held = sum(v is not None for d in body.devices.values() for b in d.blocks for c in b.values.values() for v in c)
+        assert sampled == held
+        values += held
+    assert [body.from_ for body in bodies] == [0, *(body.to for body in bodies[:-1])]
+    counted = totals(bodies)
+    assert sum(n for (_, _, what), n in counted.items() if what == "sampled") == values
+    if refused:
+        assert sum(n for (_, _, what), n in counted.items() if what == "disk_full") > 0
+
+
+def test_an_answer_that_comes_late_lies_in_the_batch_of_its_slot() -> None:
+    interval = Interval(from_=0)
+    interval.add(POLLS[2], 9_800, [Sample(14_000, {"a": (1.0, GOOD)})], Counter())
+    interval.add(POLLS[2], 10_500, [Sample(14_008, {"a": (2.0, GOOD)})], Counter())
+    first = told(interval, 10_000)
+    interval.sealed(10_000)
+    second = told(interval, 20_000)
+    assert [b.t for b in first.devices["m2"].blocks] == [[14_000]]
+    assert [b.t for b in second.devices["m2"].blocks] == [[4_008]]
+
+
+def test_a_slot_that_was_sealed_as_given_up_is_not_counted_again() -> None:
+    interval = Interval(from_=0)
+    interval.sealed(10_000)
+    interval.add(POLLS[0], 9_000, [Sample(12_000, {"a": (1.0, GOOD), "b": (1.0, GOOD)})], Counter())
+    assert told(interval, 20_000).devices == {}
+
+
+def test_a_value_without_number_keeps_its_mark_beside_the_column() -> None:
+    interval = Interval(from_=100)
+    interval.add(POLLS[2], 700, [Sample(704, {"a": (None, Quality.INVALID)})], Counter({Missing.INVALID: 1}))
+    interval.add(POLLS[2], 1_400, [Sample(1_400, {"a": (7.0, Quality.OUT_OF_RANGE)})], Counter())
+    (block,) = told(interval, 2_000).devices["m2"].blocks
+    assert (block.t, block.values, block.quality) == ([604, 696], {"a": [None, 7.0]}, {"a": [(0, 3), (1, 2)]})
+    assert told(interval, 2_000).devices["m2"].counts == {"main": (2, 1, {"invalid": 1})}
+
+
+def test_what_happens_while_a_batch_is_being_written_is_told_in_the_next() -> None:
+    interval = Interval(from_=0)
+    interval.happened(Record(kind="start"))
+    assert [record.kind for record in told(interval, 10_000).records] == ["start"]
+    interval.happened(Record(kind="door"))
+    interval.sealed(10_000)
+    assert [record.kind for record in told(interval, 20_000).records] == ["door"]
+
+
+def test_a_record_is_kept_until_there_is_room_for_it() -> None:
+    interval = Interval(from_=0)
+    interval.happened(Record(kind="start"))
+    told(interval, 10_000)
+    interval.refused(10_000)
+    body = told(interval, 20_000)
+    assert [record.kind for record in body.records] == ["start"]
+    assert body.from_ == 0
+
+
+def test_the_size_is_that_of_what_would_be_sealed() -> None:
+    interval = Interval(from_=0)
+    for due in range(0, 7_000, 700):
+        interval.add(POLLS[2], due, [Sample(due, {"a": (1.0, GOOD)})], Counter())
+    before = interval.bytes_about
+    interval.sealed(3_500)
+    assert 0 < interval.bytes_about == before / 2
+    interval.refused(7_000)
+    assert interval.bytes_about == 0

@@ -1,0 +1,134 @@
+"""Live data before backlog, backlog oldest first, all within bounds; and a silent unit that costs only its probes."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from data_contract.message import BATCHES_MAX
+from edge_agent.keep.spool import Held, spans
+from edge_agent.read.breaker import FAILURES_MAX, PROBE_MAX_S, PROBE_MIN_S, Breaker
+from edge_agent.send.lanes import Lanes, merge
+
+OLD, NOW = "a" * 32, "b" * 32
+Key = tuple[str, int]
+
+
+def spool(*held: tuple[str, int], size: int = 100, undated: frozenset[Key] = frozenset()) -> dict[Key, Held]:
+    return {key: Held(*key, size, key not in undated) for key in held}
+
+
+def order(
+    lanes: Lanes, held: dict[Key, Held], *, bytes_max: int = 10**6, batches_max: int = 5
+) -> list[tuple[str, int, int]]:
+    """Everything that is offered, one launch after the other."""
+    gone: set[Key] = set()
+    found = []
+
+    def taken(run: str, seq: int) -> bool:
+        return (run, seq) in gone
+
+    while chosen := lanes.next(held, taken, bytes_max=bytes_max, batches_max=batches_max):
+        span, _ = chosen
+        lanes.launched(span)
+        found.append(span)
+        gone |= {(span[0], seq) for seq in range(span[1], span[2] + 1)}
+    return found
+
+
+def test_what_has_just_been_sealed_goes_before_a_backlog_that_goes_oldest_first() -> None:
+    held = spool(*((OLD, seq) for seq in range(7, 15)), *((NOW, seq) for seq in range(1, 9)))
+    lanes = Lanes(run=NOW)
+    lanes.reconnected(6)
+    assert order(lanes, held) == [(NOW, 7, 8), (OLD, 7, 11), (OLD, 12, 14), (NOW, 1, 5), (NOW, 6, 6)]
+
+
+def test_a_live_batch_that_did_not_fit_is_still_live_afterwards() -> None:
+    held = spool(*((NOW, seq) for seq in range(1, 5)))
+    lanes = Lanes(run=NOW)
+    lanes.reconnected(3)
+    first = lanes.next(held, lambda run, seq: False, bytes_max=10, batches_max=5)
+    again = lanes.next(held, lambda run, seq: False, bytes_max=10**6, batches_max=5)
+    assert first is not None and again is not None
+    assert first[0] == again[0] == (NOW, 4, 4)
+
+
+def test_a_gap_or_another_run_ends_a_message() -> None:
+    held = spool((OLD, 1), (OLD, 2), (OLD, 4), (NOW, 5))
+    assert order(Lanes(run="c" * 32), held) == [(OLD, 1, 2), (OLD, 4, 4), (NOW, 5, 5)]
+
+
+def test_a_batch_without_a_date_waits_and_holds_up_no_other() -> None:
+    held = spool((NOW, 1), (NOW, 2), (NOW, 3), undated=frozenset({(NOW, 2)}))
+    assert order(Lanes(run=NOW), held) == [(NOW, 1, 1), (NOW, 3, 3)]
+
+
+def test_one_batch_larger_than_every_bound_still_goes_and_goes_alone() -> None:
+    held = spool((NOW, 1), (NOW, 2), size=10**9)
+    assert order(Lanes(run=NOW), held, bytes_max=1000) == [(NOW, 1, 1), (NOW, 2, 2)]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_everything_is_offered_exactly_once_and_within_the_bounds(seed: int) -> None:
+    chance = random.Random(seed)
+    keys = [(run, seq) for run in (OLD, NOW) for seq in range(1, 200) if chance.random() < 0.9]
+    held = {key: Held(*key, chance.randint(10, 3000), True) for key in keys}
+    lanes = Lanes(run=NOW)
+    lanes.reconnected(chance.randint(0, 200))
+    bytes_max, batches_max = chance.choice([1000, 20_000]), chance.choice([1, 7, 500])
+    found = order(lanes, held, bytes_max=bytes_max, batches_max=batches_max)
+    offered = [(run, seq) for run, first, last in found for seq in range(first, last + 1)]
+    assert sorted(offered) == sorted(keys)
+    for run, first, last in found:
+        assert last - first + 1 <= min(batches_max, BATCHES_MAX)
+        size = sum(held[run, seq].size for seq in range(first, last + 1))
+        assert size <= bytes_max or first == last
+
+
+def test_nothing_to_offer_is_nothing() -> None:
+    assert merge([], bytes_max=1, batches_max=1) is None
+    assert order(Lanes(run=NOW), {}) == []
+
+
+def test_spans_join_neighbours_and_keep_runs_apart() -> None:
+    assert spans([(OLD, 1), (OLD, 2), (NOW, 3), (OLD, 4), (NOW, 4)]) == [(OLD, 1, 2), (OLD, 4, 4), (NOW, 3, 4)]
+
+
+def test_a_unit_is_away_after_a_few_silent_requests_and_not_before() -> None:
+    one = Breaker()
+    for _ in range(FAILURES_MAX - 1):
+        assert not one.silent(0.0)
+        assert one.may_ask(0.0)
+    assert one.silent(0.0)
+    assert one.open
+    assert not one.may_ask(0.0)
+    assert not one.silent(1.0), "it is said once"
+
+
+def test_probes_of_a_silent_unit_become_rare_but_never_stop() -> None:
+    one, now_s, probes = Breaker(), 0.0, []
+    for _ in range(FAILURES_MAX):
+        one.silent(now_s)
+    while now_s < 7200:
+        now_s += 1
+        if one.may_ask(now_s):
+            probes.append(now_s)
+            one.silent(now_s)
+    gaps = [b - a for a, b in pairwise(probes)]
+    assert probes[0] == PROBE_MIN_S
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == PROBE_MAX_S
+
+
+def test_one_answer_brings_a_unit_back_at_once() -> None:
+    one = Breaker()
+    for _ in range(10):
+        one.silent(0.0)
+    assert one.answered()
+    assert one.may_ask(0.0)
+    assert not one.answered()
+    for _ in range(FAILURES_MAX):
+        one.silent(1.0)
+    assert one.may_ask(1.0 + PROBE_MIN_S), "the pause begins anew"

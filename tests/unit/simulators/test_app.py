@@ -1,0 +1,185 @@
+"""The simulator as a process: ports that scripts can rely on, a record that survives its death, errors in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulators.truth.figures import Truth
+from simulators.truth.record import Record
+from tests.unit.simulators.plant import ORIGIN_MS
+
+PROGRAM = """
+import argparse, sys
+from loopgauge.cli import simulate
+parser = argparse.ArgumentParser(prog="loopgauge")
+simulate.add_parser(parser.add_subparsers())
+args = parser.parse_args(sys.argv[1:])
+sys.exit(args.run(args))
+"""
+
+
+class Simulator:
+    """`loopgauge simulate modbus` in a process of its own, 60 times faster than life."""
+
+    def __init__(self, folder: Path, *more: str, scenario: str = "demo", clock: str | None = None) -> None:
+        self.record = folder / "record.db"
+        self.ports_file = folder / "ports.json"
+        arguments = ["--scenario", scenario, "--record", str(self.record), "--ports", str(self.ports_file), *more]
+        now_ms = time.time_ns() // 1_000_000
+        self.clock = clock if clock is not None else f"{ORIGIN_MS}:{now_ms}:60"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "simulate", "modbus", *arguments],
+            env=os.environ | {"PYTHONPATH": os.getcwd(), "LOOPGAUGE_CLOCK": self.clock},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ports(self) -> dict[str, dict[str, Any]]:
+        for _ in range(400):
+            if self.ports_file.exists():
+                found: dict[str, dict[str, Any]] = json.loads(self.ports_file.read_text())
+                return found
+            assert self.process.poll() is None, self.process.communicate()[1]
+            time.sleep(0.05)
+        raise AssertionError("the ports were never written")
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=20)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[list[Simulator]]:
+    running: list[Simulator] = []
+    yield running
+    for simulator in running:
+        if simulator.process.poll() is None:
+            simulator.end(signal.SIGKILL)
+        elif simulator.process.stderr is not None:
+            simulator.process.stderr.close()
+
+
+def ask(connection: socket.socket, n: int, unit_id: int, function: int, address: int, count: int) -> bytes:
+    """The registers of one answer, by hand."""
+    head = n.to_bytes(2, "big") + b"\x00\x00\x00\x06"
+    connection.sendall(head + bytes([unit_id, function]) + address.to_bytes(2, "big") + count.to_bytes(2, "big"))
+    answer = b""
+    while len(answer) < 9 + 2 * count:
+        piece = connection.recv(300)
+        assert piece, "the connection was closed"
+        answer += piece
+    assert answer[:2] == n.to_bytes(2, "big")
+    return answer[9:]
+
+
+def test_every_answer_that_was_received_is_in_the_record_after_a_kill(tmp_path: Path, started: list[Simulator]) -> None:
+    simulator = Simulator(tmp_path)
+    started.append(simulator)
+    place = simulator.ports()["energy-meter"]
+    received = []
+    with socket.create_connection((place["host"], place["port"]), timeout=5) as connection:
+        for n in range(300):
+            received.append(ask(connection, n, place["unit_id"], 4, 0x48, 2).hex(" ", 2))
+        os.kill(simulator.process.pid, signal.SIGKILL)
+    simulator.process.wait(10)
+    noted = [words for _, words in Record.open_readonly(simulator.record).words("energy-meter", "energy_import_kwh")]
+    assert len(received) == 300
+    assert noted == received
+
+
+def test_a_restarted_simulator_goes_on_where_it_was(tmp_path: Path, started: list[Simulator]) -> None:
+    first = Simulator(tmp_path)
+    started.append(first)
+    place = first.ports()["feed-meter"]
+    with socket.create_connection((place["host"], place["port"]), timeout=5) as connection:
+        ask(connection, 1, place["unit_id"], 3, 8, 4)
+    first.end(signal.SIGKILL)
+    first.ports_file.unlink()
+    second = Simulator(tmp_path, clock=first.clock)
+    started.append(second)
+    place = second.ports()["feed-meter"]
+    with socket.create_connection((place["host"], place["port"]), timeout=5) as connection:
+        ask(connection, 1, place["unit_id"], 3, 8, 4)
+    assert second.end() == (0, "")
+    (t_0, v_0), (t_1, v_1) = Record.open_readonly(second.record).served("feed-meter", "volume_m3", 0, 2**62)
+    assert v_0 is not None and v_1 is not None
+    assert 0 <= v_1 - v_0 == pytest.approx(40 * (t_1 - t_0) / 3.6e6, rel=0.25)
+
+
+def test_it_stops_cleanly_and_leaves_the_truth_of_every_minute(tmp_path: Path, started: list[Simulator]) -> None:
+    simulator = Simulator(tmp_path)
+    started.append(simulator)
+    assert sorted(simulator.ports()) == ["energy-meter", "feed-meter", "permeate-meter"]
+    time.sleep(3)
+    assert simulator.end(signal.SIGINT) == (0, "")
+    record = Record.open_readonly(simulator.record)
+    noted = record.quantities("train-1.permeate.volume_m3")
+    minutes = [t_ms for t_ms, _ in noted if t_ms % 60_000 == 0]
+    assert len(minutes) >= 2
+    truth = Truth(record=record)
+    assert truth.origin_ms == ORIGIN_MS
+    assert all(truth.world.value("train-1.permeate.volume_m3", t_ms) == value for t_ms, value in noted)
+
+
+def test_ports_can_be_numbered_and_the_bench_shares_one(tmp_path: Path, started: list[Simulator]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        base = probe.getsockname()[1]
+    simulator = Simulator(tmp_path, "--port-base", str(base), scenario="bench")
+    started.append(simulator)
+    places = simulator.ports()
+    assert len(places) == 20
+    assert {place["port"] for place in places.values()} == {base}
+    assert sorted(place["unit_id"] for place in places.values()) == list(range(1, 21))
+    with socket.create_connection(("127.0.0.1", base), timeout=5) as connection:
+        answers = {ask(connection, n, n, 4, 0, 76) for n in range(1, 21)}
+    assert len(answers) == 20
+    assert simulator.end() == (0, "")
+
+
+def test_a_record_of_another_seed_is_not_mixed_with_this_one(tmp_path: Path, started: list[Simulator]) -> None:
+    first = Simulator(tmp_path)
+    started.append(first)
+    first.ports()
+    first.end()
+    second = Simulator(tmp_path, "--seed", "2", clock=first.clock)
+    started.append(second)
+    code, errors = second.process.wait(20), second.process.communicate()[1]
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert "another scenario or seed" in errors
+    assert not second.ports_file.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, clock, code, said",
+    [
+        (["--scenario", "dmeo"], "", 2, "no such file"),
+        (["--scenario", "demo", "--seed", "-1"], "", 2, "--seed"),
+        (["--scenario", "demo"], "1:2", 2, "LOOPGAUGE_CLOCK"),
+        (["--scenario", "demo", "--host", "203.0.113.7"], "", 1, "203.0.113.7"),
+    ],
+)
+def test_bad_input_is_said_in_one_line(tmp_path: Path, arguments: list[str], clock: str, code: int, said: str) -> None:
+    files = ["--record", str(tmp_path / "r.db"), "--ports", str(tmp_path / "ports.json")]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "simulate", "modbus", *files, *arguments],
+        env=os.environ | {"PYTHONPATH": os.getcwd(), "LOOPGAUGE_CLOCK": clock},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == code
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -167,8 +167,8 @@ class Batch(BaseModel):
 
 def _short(value: Any) -> Any:
     """The same value with whole floats as integers: `5`, not `5.0`."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return int(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e15 else value
     if isinstance(value, list | tuple):
         return [_short(item) for item in value]
     if isinstance(value, dict):

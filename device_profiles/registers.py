@@ -54,6 +54,7 @@ def decoder(field: ProfileField, order: WordOrder) -> Decoder:
         raise ValueError(f"a mask needs type u16, not {field.type}")
     to_bytes = _byte_orderer(field, order)
     number = _refusing(field.sentinels, _number(field))
+    good, outside = Quality.GOOD, Quality.OUT_OF_RANGE
     low, high = field.range if field.range is not None else (float("-inf"), float("inf"))
 
     def decode_words(words: Sequence[int]) -> Value:
@@ -61,7 +62,7 @@ def decoder(field: ProfileField, order: WordOrder) -> Decoder:
         if value is None:
             return NO_VALUE
         # A negative zero is a zero; as text it would be another value.
-        return Value(value + 0.0, Quality.GOOD if low <= value <= high else Quality.OUT_OF_RANGE)
+        return Value(value + 0.0, good if low <= value <= high else outside)
 
     return decode_words
 
@@ -81,6 +82,8 @@ def shortest_float32(value: float) -> float:
 
 
 _F32 = struct.Struct(">f")
+_F32_SAFE = 3.4e38
+"""Less than the largest float32, 3.4028235e38, which six digits would round up beyond itself."""
 
 
 def _packs_to(value: float, raw: bytes) -> bool:
@@ -151,11 +154,17 @@ def _integer(kind: DecodeType, scale: float, mask: int | None) -> _Number:
 
 
 def _float32(scale: float) -> _Number:
-    unpack = _F32.unpack
+    pack, unpack = _F32.pack, _F32.unpack
 
     def number(raw: bytes) -> float | None:
         value: float = unpack(raw)[0]
-        return shortest_float32(value) if isfinite(value) else None
+        if not isfinite(value):
+            return None
+        # What most meters show has six digits at most; a gateway does this hundreds of times a second.
+        short = float(f"{value:.6g}")
+        if -_F32_SAFE < short < _F32_SAFE and pack(short) == raw:
+            return short
+        return shortest_float32(value)
 
     return number if scale == 1 else _scaled(number, scale)
 

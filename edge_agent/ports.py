@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from edge_agent.errors import NotSampled
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,11 +40,29 @@ class Clock(Protocol):
         """How many real seconds `span_ms` of this clock lasts: what to pass to asyncio.sleep."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for the registers [address, address + count) of a unit's `holding` or `input` table."""
+
+    unit: int
+    table: str
+    address: int
+    count: int
+    timeout_s: float
+
+
+Answer = Sequence[int] | NotSampled
+"""The registers that were asked for, as many as were asked for; or why there are none."""
+
+Talk = Generator[Ask, Answer, None]
+"""One side of a conversation with the devices of a bus: it yields a request, and is sent the answer to it."""
+
+
 class Bus(Protocol):
     """One line or connection to devices. Requests are made one at a time."""
 
-    async def read(self, unit: int, table: str, address: int, count: int, timeout_s: float) -> Sequence[int]:
-        """Registers [address, address + count) of a unit's `holding` or `input` table; or NotSampled in finite time."""
+    async def carry(self, talk: Talk) -> None:
+        """Carry a conversation to its end. Each request is made when it is yielded, and answered in finite time."""
 
     async def close(self) -> None:
         """Let the line go."""

@@ -46,6 +46,8 @@ class Timeline:
         """`backsteps`: those of earlier runs; `used_to_ms`: civil time up to which these have stamped readings."""
         back = used_to_ms is not None and civil.utc_ms < used_to_ms
         self._segments = [Segment(mono_ms, _base(civil, mono_ms), civil.trusted, backsteps + back)]
+        self.changes = 0
+        """How often a new base has been set: what was worked out ahead holds while this stays."""
 
     def at(self, mono_ms: int) -> Segment:
         """The segment that holds an instant."""
@@ -93,4 +95,5 @@ class Timeline:
             return False
         fresh = Segment(boundary, base, civil.trusted, now.backsteps + (base < now.base))
         self._segments = [s for s in self._segments if s.start < boundary] + [fresh]
+        self.changes += 1
         return True

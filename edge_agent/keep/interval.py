@@ -7,8 +7,9 @@ what the schedule called for in that span.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from data_contract.batch import Block, Body, Counts, Device, Record, Span
 from data_contract.cause import Missing
@@ -19,32 +20,57 @@ CELL_BYTES = 12
 """A value in a batch takes about this much; the estimate only decides when to seal early."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What one request brought: values that share the stamp of the request (mono ms)."""
+Decode = Callable[[Sequence[int]], tuple[float | None, Quality]]
+"""Registers of one field to its value and quality; the value is None where, and only where, the quality is INVALID."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where the fields of one request lie in the registers that it brings, and how they become values."""
+
+    parts: tuple[tuple[str, slice, Decode], ...]
+
+
+class Sample(NamedTuple):
+    """What one request brought, under the stamp of the request (mono ms).
+
+    The registers are kept as they came, and become values when the batch is made: by the column, that costs a third.
+    """
 
     stamp: int
-    values: Mapping[str, tuple[float | None, Quality]]
+    layout: Layout
+    words: Sequence[int]
+
+    def invalid(self) -> int:
+        """How many of its fields hold no value."""
+        return sum(decode(self.words[part])[0] is None for _, part, decode in self.layout.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     poll: Poll
     due: int
-    samples: tuple[Sample, ...]
-    missing: Counter[Missing]
+    samples: Sequence[Sample]
+    missing: Mapping[Missing, int]
 
 
 @dataclass(slots=True)
 class _DeviceParts:
     kind: str
     counts: dict[str, Counter[str]] = field(default_factory=dict)
-    blocks: dict[tuple[str, ...], list[Sample]] = field(default_factory=dict)
+    samples: dict[tuple[str, Layout], list[Sample]] = field(default_factory=dict)
 
     def count(self, group: str, called: int, missing: Mapping[Missing, int]) -> None:
         counter = self.counts.setdefault(group, Counter())
         counter["called"] += called
-        counter.update({cause.value: n for cause, n in missing.items() if n})
+        for cause, n in missing.items():
+            counter[cause.value] += n
+
+    def device(self, from_: int) -> Device:
+        blocks = []
+        for (group, layout), samples in self.samples.items():
+            blocks.append(block := _block(layout, samples, from_))
+            self.counts[group][Missing.INVALID.value] += sum(column.count(None) for column in block.values.values())
+        return Device(kind=self.kind, counts={group: _counts(n) for group, n in self.counts.items()}, blocks=blocks)
 
 
 def _counts(counter: Counter[str]) -> Counts:
@@ -52,17 +78,18 @@ def _counts(counter: Counter[str]) -> Counts:
     return counter["called"], counter["called"] - sum(missing.values()), missing
 
 
-def _block(fields: tuple[str, ...], samples: list[Sample], from_: int) -> Block:
+def _block(layout: Layout, samples: list[Sample], from_: int) -> Block:
     steps, before = [], from_
     for sample in samples:
         steps.append(sample.stamp - before)
         before = sample.stamp
-    quality = {
-        name: marks
-        for name in fields
-        if (marks := [(i, int(s.values[name][1])) for i, s in enumerate(samples) if s.values[name][1] != Quality.GOOD])
-    }
-    return Block(t=steps, values={name: [s.values[name][0] for s in samples] for name in fields}, quality=quality)
+    values, quality, good = {}, {}, Quality.GOOD
+    for name, part, decode in layout.parts:
+        column = [decode(sample.words[part]) for sample in samples]
+        values[name] = [value for value, _ in column]
+        if marks := [(i, int(mark)) for i, (_, mark) in enumerate(column) if mark is not good]:
+            quality[name] = marks
+    return Block(t=steps, values=values, quality=quality)
 
 
 class Interval:
@@ -82,12 +109,15 @@ class Interval:
         """Roughly how large a batch would be if it were sealed now."""
         return self._cells * CELL_BYTES
 
-    def add(self, poll: Poll, due: int, samples: list[Sample], missing: Counter[Missing]) -> None:
-        """The outcome of one slot. A slot that was sealed already, as given up, is dropped."""
+    def add(self, poll: Poll, due: int, samples: Sequence[Sample], missing: Mapping[Missing, int]) -> None:
+        """The outcome of one slot; `missing` need not count what is INVALID, which the samples tell.
+
+        A slot that was sealed already, as given up, is dropped.
+        """
         if due < self.from_:
             return
-        self._outcomes.append(_Outcome(poll, due, tuple(samples), missing))
-        self._cells += sum(len(sample.values) for sample in samples)
+        self._outcomes.append(_Outcome(poll, due, samples, missing))
+        self._cells += sum(len(sample.layout.parts) for sample in samples)
 
     def happened(self, record: Record) -> None:
         """Something to seal with the next batch."""
@@ -118,19 +148,12 @@ class Interval:
             parts = devices.setdefault(poll.device, _DeviceParts(poll.kind))
             parts.count(poll.group, len(poll.fields), outcome.missing)
             for sample in outcome.samples:
-                parts.blocks.setdefault(tuple(sample.values), []).append(sample)
+                parts.samples.setdefault((poll.group, sample.layout), []).append(sample)
         return Body(
             from_=self.from_,
             to=to,
             prev=prev,
-            devices={
-                name: Device(
-                    kind=parts.kind,
-                    counts={group: _counts(counter) for group, counter in parts.counts.items()},
-                    blocks=[_block(fields, samples, self.from_) for fields, samples in parts.blocks.items()],
-                )
-                for name, parts in devices.items()
-            },
+            devices={name: parts.device(self.from_) for name, parts in devices.items()},
             records=list(self._records),
             pending=pending,
             aside=aside,
@@ -152,11 +175,13 @@ class Interval:
                 key = (outcome.poll.device, outcome.poll.kind, outcome.poll.group)
                 called = len(outcome.poll.fields)
                 lost = self._lost.setdefault(key, Counter())
-                lost.update(outcome.missing)
-                lost[Missing.DISK_FULL] += called - sum(outcome.missing.values())
+                missing = Counter(outcome.missing)
+                missing[Missing.INVALID] += sum(sample.invalid() for sample in outcome.samples)
+                lost.update(missing)
+                lost[Missing.DISK_FULL] += called - missing.total()
                 self._called_lost[key] += called
         self._drop(to)
 
     def _drop(self, to: int) -> None:
         self._outcomes = [outcome for outcome in self._outcomes if outcome.due >= to]
-        self._cells = sum(len(sample.values) for outcome in self._outcomes for sample in outcome.samples)
+        self._cells = sum(len(sample.layout.parts) for outcome in self._outcomes for sample in outcome.samples)

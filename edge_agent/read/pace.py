@@ -18,16 +18,21 @@ class Pace:
         self._polls = polls
         self._timeline = timeline
         self._after = [start_mono] * len(polls)
+        self._heads: list[tuple[int, int]] = []
+        self._worked_out = -1
         self._seal_every_ms = seal_every_ms
         self._stamped: dict[str, tuple[int, int, int]] = {}
         """Per device: the slot that was stamped last, the least stamp that it may have, the largest that it has."""
 
     def head(self) -> tuple[int, int]:
         """(due, index of the poll) of the earliest slot that has no outcome yet."""
-        return min(
-            (self._timeline.next_due(poll.every_ms, self._after[index]), index)
-            for index, poll in enumerate(self._polls)
-        )
+        if self._worked_out != self._timeline.changes:
+            self._heads = [self._next(index) for index in range(len(self._polls))]
+            self._worked_out = self._timeline.changes
+        return min(self._heads)
+
+    def _next(self, index: int) -> tuple[int, int]:
+        return self._timeline.next_due(self._polls[index].every_ms, self._after[index]), index
 
     def watermark(self) -> int:
         """Every slot before this instant has its outcome."""
@@ -55,6 +60,8 @@ class Pace:
         if due < self._after[index]:
             return False
         self._after[index] = due + 1
+        if self._heads:
+            self._heads[index] = self._next(index)
         return True
 
     def give_up(self, before: int) -> Iterator[tuple[int, int]]:

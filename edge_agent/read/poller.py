@@ -1,20 +1,21 @@
-"""One task per bus: wait for the next slot, ask, hand every slot's outcome to the interval. Acts only through ports."""
+"""One task per bus: wait for the next slot, ask, hand every slot's outcome to the interval. Acts only through ports.
+
+All that is due is one conversation with the bus: a generator that yields requests and is sent the answers.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data_contract.cause import Missing
-from data_contract.reading import Quality
 from data_contract.schedule import Poll
 from edge_agent.errors import NotSampled
-from edge_agent.keep.interval import Interval, Sample
-from edge_agent.ports import Bus, Clock
+from edge_agent.keep.interval import Decode, Interval, Layout, Sample
+from edge_agent.ports import Answer, Ask, Bus, Clock, Talk
 from edge_agent.read.breaker import Breaker
 from edge_agent.read.pace import Pace
 from edge_agent.read.planner import Request
@@ -24,8 +25,8 @@ log = logging.getLogger("loopgauge.edge.poller")
 LOOK_S = 1.0
 """Longest sleep, in real s: a clock that steps may bring the next slot forward."""
 
-Decode = Callable[[Sequence[int]], tuple[float | None, Quality]]
-"""Registers of one field to its value and quality."""
+SLOTS_MAX = 100
+"""In one conversation. A slot that asks for nothing takes no time of the bus, but some of everyone else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,24 @@ class PollPlan:
     readers: Mapping[str, FieldReader]
 
 
+class _Asking:
+    """One request of a plan, ready to be made again and again."""
+
+    def __init__(self, plan: PollPlan, request: Request) -> None:
+        self.request = request
+        self.ask = Ask(plan.unit, request.table, request.address, request.count, plan.timeout_s)
+        parts = []
+        for name in request.fields:
+            reader = plan.readers[name]
+            start = reader.address - request.address
+            parts.append((name, slice(start, start + reader.registers), reader.decode))
+        self.layout = Layout(tuple(parts))
+
+
+def _miss(missing: dict[Missing, int], cause: Missing, readings: int) -> None:
+    missing[cause] = missing.get(cause, 0) + readings
+
+
 class Poller:
     """Reads the devices of one bus, one request at a time."""
 
@@ -57,6 +76,7 @@ class Poller:
         self._pace = pace
         self._interval = interval
         self._clock = clock
+        self._askings = [[_Asking(plan, request) for request in plan.requests] for plan in plans]
         self._breakers = {plan.unit: Breaker() for plan in plans}
         self._away: set[str] = set()
         self._refusing: set[tuple[str, Request]] = set()
@@ -69,72 +89,66 @@ class Poller:
     async def run(self) -> None:
         """Poll until `stop`."""
         while not self._stop.is_set():
-            due, index = self._pace.head()
+            due, _ = self._pace.head()
             wait_ms = due - self._clock.mono_ms()
             if wait_ms > 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(LOOK_S, self._clock.real_s(wait_ms))):
                         await self._stop.wait()
                 continue
-            await self.slot(due, index)
+            await self._bus.carry(self._due_now())
             await asyncio.sleep(0)
 
     def give_up(self, before: int) -> None:
         """Count every open slot before an instant as overrun: a seal cannot wait for this bus any longer."""
         for due, index in self._pace.give_up(before):
             poll = self._plans[index].poll
-            self._interval.add(poll, due, [], Counter({Missing.OVERRUN: len(poll.fields)}))
+            self._interval.add(poll, due, [], {Missing.OVERRUN: len(poll.fields)})
 
-    async def slot(self, due: int, index: int) -> None:
-        """Give one slot its outcome."""
+    def _due_now(self) -> Talk:
+        """Give the slots that are due their outcome, until there are none, or until told to stop."""
+        for _ in range(SLOTS_MAX):
+            due, index = self._pace.head()
+            if self._stop.is_set() or due > self._clock.mono_ms():
+                return
+            yield from self._slot(due, index)
+
+    def _slot(self, due: int, index: int) -> Talk:
         plan = self._plans[index]
         samples: list[Sample] = []
-        missing: Counter[Missing] = Counter()
+        missing: dict[Missing, int] = {}
         if self._pace.too_late(due, index, self._clock.mono_ms()):
             missing[Missing.OVERRUN] = len(plan.poll.fields)
         else:
-            for request in plan.requests:
-                await self._ask(index, due, request, samples, missing)
+            for asking in self._askings[index]:
+                if not self._breakers[plan.unit].may_ask(asyncio.get_running_loop().time()):
+                    _miss(missing, Missing.ASLEEP, len(asking.request.fields))
+                    continue
+                stamp = self._pace.stamp(self._clock.mono_ms(), due, index)
+                answer = yield asking.ask
+                self._learn(plan, asking.request, answer)
+                if isinstance(answer, NotSampled):
+                    _miss(missing, answer.cause, len(asking.request.fields))
+                    continue
+                samples.append(Sample(stamp, asking.layout, answer))
         if self._pace.resolved(due, index):
             self._interval.add(plan.poll, due, samples, missing)
 
-    async def _ask(
-        self, index: int, due: int, request: Request, samples: list[Sample], missing: Counter[Missing]
-    ) -> None:
-        plan = self._plans[index]
-        breaker = self._breakers[plan.unit]
-        now_s = asyncio.get_running_loop().time()
-        if not breaker.may_ask(now_s):
-            missing[Missing.ASLEEP] += len(request.fields)
-            return
-        stamp = self._pace.stamp(self._clock.mono_ms(), due, index)
-        try:
-            words = await self._bus.read(plan.unit, request.table, request.address, request.count, plan.timeout_s)
-        except NotSampled as error:
-            missing[error.cause] += len(request.fields)
-            if error.cause is Missing.TIMEOUT:
+    def _learn(self, plan: PollPlan, request: Request, answer: Answer) -> None:
+        """What an answer says of the unit. It is said once when it goes, and once when it is back."""
+        breaker, device = self._breakers[plan.unit], plan.poll.device
+        if not isinstance(answer, NotSampled):
+            breaker.answered()
+            self._back(device)
+            self._granted(device, request)
+        elif answer.cause is Missing.EXCEPTION:
+            breaker.answered()
+            self._back(device)
+            self._refused(device, request, answer)
+        else:
+            if answer.cause is Missing.TIMEOUT:
                 breaker.silent(asyncio.get_running_loop().time())
-            if error.cause is Missing.EXCEPTION:
-                breaker.answered()
-                self._back(plan.poll.device)
-                self._refused(plan.poll.device, request, error)
-            else:
-                self._gone(plan.poll.device, error)
-            return
-        breaker.answered()
-        self._back(plan.poll.device)
-        self._granted(plan.poll.device, request)
-        sample = self._sample(plan, request, words, stamp)
-        samples.append(sample)
-        missing[Missing.INVALID] += sum(value is None for value, _ in sample.values.values())
-
-    def _sample(self, plan: PollPlan, request: Request, words: Sequence[int], stamp: int) -> Sample:
-        values = {}
-        for name in request.fields:
-            reader = plan.readers[name]
-            start = reader.address - request.address
-            values[name] = reader.decode(words[start : start + reader.registers])
-        return Sample(stamp, values)
+            self._gone(device, answer)
 
     def _gone(self, device: str, error: NotSampled) -> None:
         if device not in self._away:

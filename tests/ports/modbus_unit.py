@@ -1,4 +1,4 @@
-"""A Modbus TCP server of twenty lines, made by the specification alone, that can be slow, silent or contrary."""
+"""A Modbus TCP server made by the specification alone, that can be slow, silent or contrary."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ class ModbusUnit:
         self.refuses: set[int] = set()
         self.delay_s = 0.0
         self.short = False
+        self.pieces = False
+        """Send each answer byte by byte."""
+        self.prefix = b""
+        """What comes before each answer."""
+        self.asked: list[tuple[int, int]] = []
+        """(unit, address) of every request."""
+        self.connections = 0
         self.port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -33,10 +40,12 @@ class ModbusUnit:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self.connections += 1
         try:
             while True:
                 transaction, _, length = struct.unpack(">HHH", await reader.readexactly(6))
                 unit, function, address, count = struct.unpack(">BBHH", await reader.readexactly(length))
+                self.asked.append((unit, address))
                 delay_s = self.delay_s
                 if unit in self.silent:
                     continue
@@ -46,7 +55,11 @@ class ModbusUnit:
                     words = [self.registers(unit, address + i) for i in range(count - self.short)]
                     body = struct.pack(f">BB{len(words)}H", function, 2 * len(words), *words)
                 await asyncio.sleep(delay_s)
-                writer.write(struct.pack(">HHHB", transaction, 0, len(body) + 1, unit) + body)
+                frame = self.prefix + struct.pack(">HHHB", transaction, 0, len(body) + 1, unit) + body
+                for part in [frame[n : n + 1] for n in range(len(frame))] if self.pieces else [frame]:
+                    writer.write(part)
+                    if self.pieces:
+                        await asyncio.sleep(0.001)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

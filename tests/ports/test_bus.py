@@ -11,8 +11,8 @@ import pytest
 
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
-from edge_agent.ports import Bus
-from edge_agent.read.modbus import RECONNECT_MIN_S, ModbusTcpBus
+from edge_agent.ports import Answer, Ask, Bus, Talk
+from edge_agent.read.modbus import RECONNECT_MIN_S, TIMEOUTS_MAX, ModbusTcpBus
 from tests.ports.modbus_unit import ModbusUnit
 from tests.twins.bus import BusTwin
 from tests.twins.loop import run_virtual
@@ -83,16 +83,35 @@ def play(request: pytest.FixtureRequest) -> Callable[[Script], None]:
     return run
 
 
+async def read(bus: Bus, unit: int, table: str, address: int, count: int, timeout_s: float = TIMEOUT_S) -> Answer:
+    """The answer to a conversation of one request."""
+    [answer] = await answers(bus, Ask(unit, table, address, count, timeout_s))
+    return answer
+
+
+async def answers(bus: Bus, *asks: Ask) -> list[Answer]:
+    """The answers to a conversation of several requests."""
+    found: list[Answer] = []
+
+    def talk() -> Talk:
+        for ask in asks:
+            found.append((yield ask))
+
+    await bus.carry(talk())
+    return found
+
+
 async def cause(line: Line, unit: int = 1, address: int = 10, count: int = 2) -> Missing:
-    with pytest.raises(NotSampled) as error:
-        await line.bus.read(unit, "input", address, count, TIMEOUT_S)
-    assert "\n" not in error.value.detail
-    assert error.value.detail
-    return error.value.cause
+    answer = await read(line.bus, unit, "input", address, count)
+    assert isinstance(answer, NotSampled)
+    assert "\n" not in answer.detail
+    assert answer.detail
+    return answer.cause
 
 
 async def good(line: Line, unit: int = 1, address: int = 10, count: int = 2, table: str = "input") -> None:
-    words = await line.bus.read(unit, table, address, count, TIMEOUT_S)
+    words = await read(line.bus, unit, table, address, count)
+    assert not isinstance(words, NotSampled)
     assert list(words) == [word(unit, address + i) for i in range(count)]
 
 
@@ -152,6 +171,163 @@ def test_a_line_that_was_never_there_is_down_and_not_an_error(play: Callable[[Sc
     play(script)
 
 
+def test_each_answer_of_a_conversation_belongs_to_its_request(play: Callable[[Script], None]) -> None:
+    async def script(line: Line) -> None:
+        line.silence(2, True)
+        asks = [Ask(unit, "input", address, 2, TIMEOUT_S) for address in range(0, 50, 10) for unit in (1, 2)]
+        found = await answers(line.bus, *asks)
+        for ask, answer in zip(asks, found, strict=True):
+            if ask.unit == 2:
+                assert isinstance(answer, NotSampled)
+                assert answer.cause is Missing.TIMEOUT
+            else:
+                assert not isinstance(answer, NotSampled)
+                assert list(answer) == [word(1, ask.address), word(1, ask.address + 1)]
+
+    play(script)
+
+
+def test_a_talk_may_end_before_it_has_asked_for_anything(play: Callable[[Script], None]) -> None:
+    async def script(line: Line) -> None:
+        assert await answers(line.bus) == []
+
+    play(script)
+
+
+def test_an_error_in_a_talk_is_the_carriers_too(play: Callable[[Script], None]) -> None:
+    def talk() -> Talk:
+        yield Ask(1, "input", 0, 1, TIMEOUT_S)
+        raise ZeroDivisionError
+
+    async def script(line: Line) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await line.bus.carry(talk())
+        await good(line)
+
+    play(script)
+
+
+def test_a_talk_that_is_broken_off_is_closed_and_the_next_one_hears_its_own_answers(
+    play: Callable[[Script], None],
+) -> None:
+    closed = []
+
+    def talk() -> Talk:
+        try:
+            while True:
+                yield Ask(1, "input", 700, 2, 30.0)
+        finally:
+            closed.append(True)
+
+    async def script(line: Line) -> None:
+        await good(line)
+        line.silence(1, True)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await line.bus.carry(talk())
+        assert closed
+        line.silence(1, False)
+        await good(line)
+
+    play(script)
+
+
+def test_a_short_time_out_after_a_long_one_is_as_short_as_it_says(play: Callable[[Script], None]) -> None:
+    async def script(line: Line) -> None:
+        line.silence(2, True)
+        before_s = asyncio.get_running_loop().time()
+        _, late = await answers(line.bus, Ask(1, "input", 0, 2, 30.0), Ask(2, "input", 0, 2, TIMEOUT_S))
+        assert isinstance(late, NotSampled)
+        assert asyncio.get_running_loop().time() - before_s < 10
+
+    play(script)
+
+
+Disturbed = Callable[[ModbusUnit, Bus], Coroutine[Any, Any, None]]
+
+
+def on_tcp(script: Disturbed) -> None:
+    """Run a script on a Modbus TCP bus whose other side can misbehave."""
+
+    async def main() -> None:
+        unit = ModbusUnit(word)
+        await unit.start()
+        bus = ModbusTcpBus(host="127.0.0.1", port=unit.port)
+        try:
+            await script(unit, bus)
+        finally:
+            await bus.close()
+            await unit.stop()
+
+    asyncio.run(main())
+
+
+def test_an_answer_in_pieces_is_put_together() -> None:
+    async def script(unit: ModbusUnit, bus: Bus) -> None:
+        unit.pieces = True
+        asks = [Ask(1, "input", address, 3, 5.0) for address in (0, 10, 20)]
+        found = await answers(bus, *asks)
+        assert found == [[word(1, a.address + n) for n in range(3)] for a in asks]
+
+    on_tcp(script)
+
+
+STRAY = (
+    bytes.fromhex("ffff00000003010102"),  # a refusal with another transaction id
+    bytes.fromhex("ffff000000050104020007"),  # an answer with another transaction id
+)
+
+
+@pytest.mark.parametrize("stray", STRAY)
+def test_an_answer_that_nobody_asked_for_is_passed_over(stray: bytes) -> None:
+    async def script(unit: ModbusUnit, bus: Bus) -> None:
+        unit.prefix = stray
+        for address in range(0, 100, 10):
+            assert await read(bus, 1, "input", address, 1) == [word(1, address)]
+        assert unit.connections == 1
+
+    on_tcp(script)
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 40, b"\0\1\0\0\xff\xff\1\4", bytes(range(256)) * 40]
+)
+def test_what_is_not_modbus_ends_the_connection_and_is_no_value(garbage: bytes) -> None:
+    async def script(unit: ModbusUnit, bus: Bus) -> None:
+        assert await read(bus, 1, "input", 0, 2) == (word(1, 0), word(1, 1))
+        unit.prefix = garbage
+        answer = await read(bus, 1, "input", 10, 2)
+        assert isinstance(answer, NotSampled)
+        assert answer.cause is Missing.BUS_DOWN
+        unit.prefix = b""
+        assert await read(bus, 1, "input", 20, 2) == (word(1, 20), word(1, 21))
+        assert unit.connections == 2
+
+    on_tcp(script)
+
+
+def test_a_host_that_never_speaks_modbus_is_left_in_peace() -> None:
+    async def script(unit: ModbusUnit, bus: Bus) -> None:
+        unit.prefix = b"220 mail.example ESMTP\r\n"
+        for address in range(50):
+            assert isinstance(await read(bus, 1, "input", address, 2), NotSampled)
+        assert unit.connections < 5
+
+    on_tcp(script)
+
+
+def test_a_connection_on_which_nobody_answers_is_made_anew() -> None:
+    async def script(unit: ModbusUnit, bus: Bus) -> None:
+        assert await read(bus, 1, "input", 0, 1) == (word(1, 0),)
+        unit.silent.add(1)
+        await answers(bus, *[Ask(1, "input", 0, 1, 0.02)] * (TIMEOUTS_MAX + 2))
+        unit.silent.clear()
+        assert await read(bus, 1, "input", 0, 1) == (word(1, 0),)
+        assert unit.connections == 2
+
+    on_tcp(script)
+
+
 def test_a_late_answer_is_never_given_to_the_next_request() -> None:
     async def main() -> None:
         unit = ModbusUnit(word)
@@ -160,13 +336,11 @@ def test_a_late_answer_is_never_given_to_the_next_request() -> None:
         try:
             for round_ in range(5):
                 unit.delay_s = TIMEOUT_S * 2
-                with pytest.raises(NotSampled):
-                    await bus.read(1, "input", 100 + round_, 2, TIMEOUT_S)
+                assert isinstance(await read(bus, 1, "input", 100 + round_, 2), NotSampled)
                 unit.delay_s = 0.0
                 await asyncio.sleep(TIMEOUT_S * (0.2 + 0.3 * round_))
-                try:
-                    words = await bus.read(1, "input", 900 + round_, 2, 1.0)
-                except NotSampled:
+                words = await read(bus, 1, "input", 900 + round_, 2, 1.0)
+                if isinstance(words, NotSampled):
                     continue
                 assert list(words) == [word(1, 900 + round_), word(1, 901 + round_)]
         finally:
@@ -183,8 +357,7 @@ def test_an_answer_of_another_length_is_no_value() -> None:
         await unit.start()
         bus = ModbusTcpBus(host="127.0.0.1", port=unit.port)
         try:
-            with pytest.raises(NotSampled):
-                await bus.read(1, "input", 0, 4, TIMEOUT_S)
+            assert isinstance(await read(bus, 1, "input", 0, 4), NotSampled)
         finally:
             await bus.close()
             await unit.stop()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable
 
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
+from edge_agent.ports import Answer, Ask, Talk
 from tests.twins.clock import civil_ms
 
 Registers = Callable[[int, int], int]
@@ -25,19 +27,26 @@ class BusTwin:
         self.served: list[tuple[int, int, int, tuple[int, ...]]] = []
         """(unit, address, civil ms, words) of every answer, noted before it is given."""
 
-    async def read(self, unit: int, table: str, address: int, count: int, timeout_s: float) -> Sequence[int]:
+    async def carry(self, talk: Talk) -> None:
+        with contextlib.closing(talk), contextlib.suppress(StopIteration):
+            ask = next(talk)
+            while True:
+                ask = talk.send(await self.answer(ask))
+
+    async def answer(self, ask: Ask) -> Answer:
+        """What a unit says. Tests may put another method in its place."""
         if self.down:
             await asyncio.sleep(0.001)
-            raise NotSampled(Missing.BUS_DOWN, "cannot connect")
-        if unit in self.silent or unit not in self.units:
-            await asyncio.sleep(timeout_s)
-            raise NotSampled(Missing.TIMEOUT, "no answer")
-        if unit in self.refuses:
+            return NotSampled(Missing.BUS_DOWN, "cannot connect")
+        if ask.unit in self.silent or ask.unit not in self.units:
+            await asyncio.sleep(ask.timeout_s)
+            return NotSampled(Missing.TIMEOUT, "no answer")
+        if ask.unit in self.refuses:
             await asyncio.sleep(self.answer_s)
-            raise NotSampled(Missing.EXCEPTION, "exception 2")
+            return NotSampled(Missing.EXCEPTION, "exception 2")
         now = civil_ms()
-        words = tuple(self.units[unit](address + i, now) & 0xFFFF for i in range(count))
-        self.served.append((unit, address, now, words))
+        words = tuple(self.units[ask.unit](ask.address + i, now) & 0xFFFF for i in range(ask.count))
+        self.served.append((ask.unit, ask.address, now, words))
         await asyncio.sleep(self.answer_s)
         return words
 

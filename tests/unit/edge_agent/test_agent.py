@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from data_contract.batch import Body
+from edge_agent.ports import Answer, Ask
 from series_store.table import Outcome
 from tests.faults.judge import judge
 from tests.faults.world import Gateway, World, body_of
@@ -129,13 +130,13 @@ def test_a_device_that_refuses_one_thing_and_answers_another_does_not_fill_the_l
     caplog.set_level(logging.INFO)
     world = World(seed=2, folder=tmp_path)
     bus = world.gateways[0].bus
-    read = bus.read
+    answer = bus.answer
 
-    async def picky(unit: int, table: str, address: int, count: int, timeout_s: float) -> Any:
-        bus.refuses = {1} if unit == 1 and address == 100 and refusing else set()
-        return await read(unit, table, address, count, timeout_s)
+    async def picky(ask: Ask) -> Answer:
+        bus.refuses = {1} if ask.unit == 1 and ask.address == 100 and refusing else set()
+        return await answer(ask)
 
-    bus.read = picky  # type: ignore[method-assign]
+    bus.answer = picky  # type: ignore[method-assign]
     refusing = True
 
     async def script() -> None:

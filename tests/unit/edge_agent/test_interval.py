@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -11,7 +12,7 @@ from data_contract.batch import Body, Record
 from data_contract.cause import Missing
 from data_contract.reading import Quality
 from data_contract.schedule import Poll, expected
-from edge_agent.keep.interval import Interval, Sample
+from edge_agent.keep.interval import Interval, Layout, Sample
 
 POLLS = [
     Poll(device="m1", kind="bin", group="main", every_ms=1_000, fields=("a", "b")),
@@ -19,6 +20,25 @@ POLLS = [
     Poll(device="m2", kind="scale", group="main", every_ms=700, fields=("a",)),
 ]
 GOOD = Quality.GOOD
+LAYOUTS: dict[tuple[str, ...], Layout] = {}
+KNOWN: list[tuple[float | None, Quality]] = []
+
+
+def sample(stamp: int, values: Mapping[str, tuple[float | None, Quality]]) -> Sample:
+    """What an agent keeps of an answer: here its registers are numbers of entries in a list of values."""
+    said = list(values.values())
+
+    def decode(words: Sequence[int]) -> tuple[float | None, Quality]:
+        (word,) = words
+        return KNOWN[word]
+
+    words = []
+    for each in said:
+        if each not in KNOWN:
+            KNOWN.append(each)
+        words.append(KNOWN.index(each))
+    parts = tuple((name, slice(n, n + 1), decode) for n, name in enumerate(values))
+    return Sample(stamp, LAYOUTS.setdefault(tuple(values), Layout(parts)), words)
 
 
 def told(interval: Interval, to: int) -> Body:
@@ -31,7 +51,7 @@ def outcome(chance: random.Random, poll: Poll, due: int) -> tuple[list[Sample], 
         return [], Counter({chance.choice(list(Missing)): len(poll.fields)})
     stamp = due + chance.choice([0, 3, 900, 15_000])
     values = {f: (None, Quality.INVALID) if chance.random() < 0.1 else (float(due), GOOD) for f in poll.fields}
-    return [Sample(stamp, values)], Counter({Missing.INVALID: sum(v is None for v, _ in values.values())})
+    return [sample(stamp, values)], Counter()
 
 
 def totals(bodies: list[Body]) -> Counter[tuple[str, str, str]]:
@@ -80,10 +100,19 @@ def test_counts_equal_the_schedule_whenever_answers_come_and_whatever_the_disk_d
         assert sum(n for (_, _, what), n in counted.items() if what == "disk_full") > 0
 
 
+def test_what_held_no_value_is_not_blamed_on_the_disk() -> None:
+    interval = Interval(from_=0)
+    interval.add(POLLS[2], 700, [sample(704, {"a": (None, Quality.INVALID)})], Counter())
+    interval.add(POLLS[2], 1_400, [sample(1_400, {"a": (7.0, GOOD)})], Counter())
+    told(interval, 2_000)
+    interval.refused(2_000)
+    assert told(interval, 2_800).devices["m2"].counts == {"main": (2, 0, {"disk_full": 1, "invalid": 1})}
+
+
 def test_an_answer_that_comes_late_lies_in_the_batch_of_its_slot() -> None:
     interval = Interval(from_=0)
-    interval.add(POLLS[2], 9_800, [Sample(14_000, {"a": (1.0, GOOD)})], Counter())
-    interval.add(POLLS[2], 10_500, [Sample(14_008, {"a": (2.0, GOOD)})], Counter())
+    interval.add(POLLS[2], 9_800, [sample(14_000, {"a": (1.0, GOOD)})], Counter())
+    interval.add(POLLS[2], 10_500, [sample(14_008, {"a": (2.0, GOOD)})], Counter())
     first = told(interval, 10_000)
     interval.sealed(10_000)
     second = told(interval, 20_000)
@@ -94,14 +123,14 @@ def test_an_answer_that_comes_late_lies_in_the_batch_of_its_slot() -> None:
 def test_a_slot_that_was_sealed_as_given_up_is_not_counted_again() -> None:
     interval = Interval(from_=0)
     interval.sealed(10_000)
-    interval.add(POLLS[0], 9_000, [Sample(12_000, {"a": (1.0, GOOD), "b": (1.0, GOOD)})], Counter())
+    interval.add(POLLS[0], 9_000, [sample(12_000, {"a": (1.0, GOOD), "b": (1.0, GOOD)})], Counter())
     assert told(interval, 20_000).devices == {}
 
 
 def test_a_value_without_number_keeps_its_mark_beside_the_column() -> None:
     interval = Interval(from_=100)
-    interval.add(POLLS[2], 700, [Sample(704, {"a": (None, Quality.INVALID)})], Counter({Missing.INVALID: 1}))
-    interval.add(POLLS[2], 1_400, [Sample(1_400, {"a": (7.0, Quality.OUT_OF_RANGE)})], Counter())
+    interval.add(POLLS[2], 700, [sample(704, {"a": (None, Quality.INVALID)})], Counter())
+    interval.add(POLLS[2], 1_400, [sample(1_400, {"a": (7.0, Quality.OUT_OF_RANGE)})], Counter())
     (block,) = told(interval, 2_000).devices["m2"].blocks
     assert (block.t, block.values, block.quality) == ([604, 696], {"a": [None, 7.0]}, {"a": [(0, 3), (1, 2)]})
     assert told(interval, 2_000).devices["m2"].counts == {"main": (2, 1, {"invalid": 1})}
@@ -129,7 +158,7 @@ def test_a_record_is_kept_until_there_is_room_for_it() -> None:
 def test_the_size_is_that_of_what_would_be_sealed() -> None:
     interval = Interval(from_=0)
     for due in range(0, 7_000, 700):
-        interval.add(POLLS[2], due, [Sample(due, {"a": (1.0, GOOD)})], Counter())
+        interval.add(POLLS[2], due, [sample(due, {"a": (1.0, GOOD)})], Counter())
     before = interval.bytes_about
     interval.sealed(3_500)
     assert 0 < interval.bytes_about == before / 2

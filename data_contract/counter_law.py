@@ -65,16 +65,19 @@ class StepKind(StrEnum):
 class Law:
     """What a totaliser can do: the total at which it begins again at 0, and its largest rise per hour; None: not
     known.
+
+    A total that rises in steps, as that of a scale does, may rise by `step_max` at once, whatever its rate.
     """
 
     rollover: float | None = None
     rate_max_per_h: float | None = None
+    step_max: float = 0.0
 
     def rise_max(self, elapsed_ms: int) -> float:
         """The largest possible rise in that time, in the total's unit; infinite where no rate is known."""
         if self.rate_max_per_h is None:
             return float("inf")
-        return self.rate_max_per_h * (elapsed_ms + DISPLAY_MS) / _MS_PER_H
+        return self.rate_max_per_h * (elapsed_ms + DISPLAY_MS) / _MS_PER_H + self.step_max
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ Level = Literal["error", "warning"]
 ADDRESSES = 65536
 """Size of a register table."""
 
+EVERY_S_MIN = 0.001
+"""Shortest sampling interval: slots are counted in ms."""
+
 RESERVED = frozenset({"time", "gateway", "device"})
 """What the stores call their own columns; a field of that name would be shadowed."""
 
@@ -63,8 +66,15 @@ def _groups(profile: Profile) -> Iterator[Finding]:
         if field.group not in profile.groups:
             mend = _meant(field.group, profile.groups, f"add groups.{field.group}, or use one that is there")
             yield Finding("error", f"fields.{name}.group", f"no group {field.group!r}", mend)
+    for name, group in profile.groups.items():
+        if group.every_s < EVERY_S_MIN:
+            problem = f"{group.every_s:g} s is shorter than time is counted here, {EVERY_S_MIN:g} s"
+            yield Finding("error", f"groups.{name}.every_s", problem, "write it in seconds, such as 1")
     limits = profile.modbus
-    if limits.even_only and limits.registers_max % 2:
+    if limits.even_only and limits.registers_max < 2:
+        problem = f"{limits.registers_max} at most, on a device that gives only even numbers of them"
+        yield Finding("error", "modbus.registers_max", problem, "write what the device gives, or delete even_only")
+    elif limits.even_only and limits.registers_max % 2:
         mend = f"write {limits.registers_max - 1}"
         yield Finding("warning", "modbus.registers_max", f"{limits.registers_max} is odd on an even-only device", mend)
 
@@ -75,7 +85,11 @@ def _forbidden(profile: Profile) -> Iterator[Finding]:
         if span.first > span.last:
             yield Finding("error", key, f"begins at {span.first} and ends before, at {span.last}", "swap them")
         for name, field in profile.fields.items():
-            if _reaches(span, field):
+            asked = _asked(field) if profile.modbus.even_only else _needed(field)
+            if _reaches(span, field, asked) and not _reaches(span, field, _needed(field)):
+                problem = f"is asked for in even pairs, with a register that forbidden[{index}] excludes"
+                yield Finding("error", f"fields.{name}.address", problem, "correct the address, or narrow the span")
+            elif _reaches(span, field, asked):
                 problem = f"needs a register that forbidden[{index}] ({span.first} to {span.last}) excludes"
                 yield Finding("error", f"fields.{name}.address", problem, "correct the address, or narrow the span")
 
@@ -171,9 +185,20 @@ def _share_bits(one: ProfileField, other: ProfileField) -> bool:
     return one.mask is not None and other.mask is not None and not one.mask & other.mask
 
 
-def _reaches(span: ForbiddenSpan, field: ProfileField) -> bool:
-    last = field.address + field.type.registers - 1
-    return field.table == span.table and field.address <= span.last and last >= span.first
+def _needed(field: ProfileField) -> tuple[int, int]:
+    """First and last register of the value."""
+    return field.address, field.address + field.type.registers - 1
+
+
+def _asked(field: ProfileField) -> tuple[int, int]:
+    """First and last register of the smallest request for it, where start and count have to be even."""
+    first, last = _needed(field)
+    return first - first % 2, last | 1
+
+
+def _reaches(span: ForbiddenSpan, field: ProfileField, registers: tuple[int, int]) -> bool:
+    first, last = registers
+    return field.table == span.table and first <= span.last and last >= span.first
 
 
 def _meant(name: str, names: Iterable[str], otherwise: str) -> str:

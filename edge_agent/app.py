@@ -8,18 +8,27 @@ import functools
 import logging
 import random
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_contract.batch import SCHEDULE, START, Record, Start
+from data_contract.calibration import CALIBRATION
 from data_contract.schedule import Poll, Schedule
 from device_profiles.library import Library
 from device_profiles.profile import Profile
 from device_profiles.registers import decoder
 from edge_agent import say
 from edge_agent.clock import SystemClock
-from edge_agent.config import DeviceConfig, EdgeConfig, ModbusTcpConfig
+from edge_agent.config import (
+    BinConfig,
+    BusConfig,
+    DeviceConfig,
+    EdgeConfig,
+    Hx711Config,
+    ModbusRtuConfig,
+    ModbusTcpConfig,
+)
 from edge_agent.errors import DiskFull, Fatal
 from edge_agent.keep import recovery
 from edge_agent.keep.dating import Timeline
@@ -31,11 +40,12 @@ from edge_agent.ports import Bus, Clock, Disk, Link
 from edge_agent.read.modbus import ModbusTcpBus
 from edge_agent.read.pace import Pace
 from edge_agent.read.planner import plan
-from edge_agent.read.poller import FieldReader, Poller, PollPlan
+from edge_agent.read.poller import FieldReader, Poller, PollPlan, Weighing
 from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import Lanes
 from edge_agent.send.link import MqttLink, tls_context
 from edge_agent.send.sender import Sender
+from edge_agent.weigh.bin import FIELDS, BinMeter, BinRule
 from yaml_models.bad_file import BadFile
 from yaml_models.files import read_secret
 
@@ -46,9 +56,23 @@ FLIGHT_BATCHES_MAX = 32
 STOP_WAIT_S = 5.0
 """How long a stopping agent waits for the last batches to be confirmed; what is not, waits on disk."""
 
-_BUSES: dict[type, Callable[[ModbusTcpConfig], Bus]] = {
-    ModbusTcpConfig: lambda config: ModbusTcpBus(host=config.host, port=config.port),
-}
+
+def open_bus(config: BusConfig) -> Bus:
+    """A bus, closed. What only some gateways have is imported where one has it."""
+    match config:
+        case ModbusTcpConfig():
+            return ModbusTcpBus(host=config.host, port=config.port)
+        case ModbusRtuConfig():
+            from edge_agent.read.rtu import ModbusRtuBus
+
+            return ModbusRtuBus(port=config.port, baud=config.baud, parity=config.parity, stop_bits=config.stop_bits)
+        case Hx711Config():
+            from edge_agent.read.hx711_pins import Hx711Bus
+
+            return Hx711Bus(
+                dout_pin=config.dout_pin, clock_pin=config.clock_pin, door_pin=config.door_pin, rate_hz=config.rate_hz
+            )
+
 
 Devices = Mapping[str, tuple[DeviceConfig, Profile]]
 
@@ -85,8 +109,35 @@ def load_devices(config: EdgeConfig, library: Library) -> Devices:
             if group not in profile.groups:
                 known = ", ".join(profile.groups)
                 raise Fatal(f"devices.{name}.every_s: {profile.profile} has no group {group!r}; it has {known}")
+        if device.bin is not None:
+            _check_bin(f"devices.{name}.bin", device, device.bin, profile)
         devices[name] = (device, profile)
     return devices
+
+
+def _check_bin(where: str, device: DeviceConfig, of: BinConfig, profile: Profile) -> None:
+    for key, field in (("weight", of.weight), ("door", of.door)):
+        if field is not None and (field not in profile.fields or field not in (device.fields or profile.fields)):
+            raise Fatal(f"{where}.{key}: {field!r} is not read from this device; add it to its fields")
+    if of.door is not None and profile.fields[of.door].group != profile.fields[of.weight].group:
+        raise Fatal(f"{where}.door: {of.door} is in another poll group than {of.weight}; leave it out")
+    unit = profile.fields[of.weight].unit
+    if unit != "kg" and not of.calibrations:
+        raise Fatal(f"{where}.calibrations: {of.weight} is in {unit}, not kg; run `loopgauge edge calibrate`")
+    if unit == "kg" and of.calibrations:
+        raise Fatal(f"{where}.calibrations: {of.weight} is in kg already; leave them out")
+
+
+def _weighing(of: BinConfig) -> Weighing:
+    rule = BinRule(
+        tare_kg=of.tare_kg,
+        least_kg=2 * of.division_kg,
+        emptying_kg=of.emptying_kg,
+        steady_samples=of.steady_samples,
+        steady_span_kg=of.steady_divisions * of.division_kg,
+        calibrations=of.calibrations,
+    )
+    return Weighing(of.weight, of.door, BinMeter(rule))
 
 
 def plans_of(name: str, device: DeviceConfig, profile: Profile) -> list[PollPlan]:
@@ -105,10 +156,13 @@ def plans_of(name: str, device: DeviceConfig, profile: Profile) -> list[PollPlan
             field: FieldReader(of.address, of.type.registers, decoder(of, profile.modbus.word_order))
             for field, of in fields.items()
         }
-        poll = Poll(device=name, kind=profile.kind, group=group, every_ms=round(every_s * 1000), fields=tuple(fields))
+        weighing = _weighing(device.bin) if device.bin is not None and device.bin.weight in fields else None
+        polled = (*fields, *FIELDS) if weighing is not None else tuple(fields)
+        kind = say.kind_of(device, profile)
+        poll = Poll(device=name, kind=kind, group=group, every_ms=round(every_s * 1000), fields=polled)
         unit = profile.modbus.unit_id if device.unit_id is None else device.unit_id
         requests = plan(fields, profile.modbus, profile.forbidden)
-        plans.append(PollPlan(poll, unit, profile.modbus.timeout_ms / 1000, requests, readers))
+        plans.append(PollPlan(poll, unit, profile.modbus.timeout_ms / 1000, requests, readers, weighing))
     return plans
 
 
@@ -148,6 +202,9 @@ class Agent:
         self._plans: dict[str, list[PollPlan]] = {bus: [] for bus in config.buses}
         for name, (device, profile) in devices.items():
             self._plans[device.bus].extend(plans_of(name, device, profile))
+        self._bins = {
+            plan.poll.device: plan.bin.meter for plans in self._plans.values() for plan in plans if plan.bin is not None
+        }
 
     def _birth(self) -> bytes:
         return say.birth(
@@ -183,6 +240,7 @@ class Agent:
         start = Start(run=self.run_id, version=self._version, boot=clock.boot, previous=previous, damaged=self._damaged)
         interval.happened(Record(kind=START, data=start.model_dump(exclude_none=True)))
         interval.happened(Record(kind=SCHEDULE, data=self.schedule.model_dump(mode="json")))
+        self._wake_bins(interval)
         every_ms = self.schedule.seal_every_ms
         paces = {
             bus: Pace(polls=[p.poll for p in plans], timeline=timeline, start_mono=mono, seal_every_ms=every_ms)
@@ -193,18 +251,7 @@ class Agent:
             bus: Poller(bus=self._ports.buses[bus], plans=self._plans[bus], pace=pace, interval=interval, clock=clock)
             for bus, pace in paces.items()
         }
-        sealer = Sealer(
-            clock=clock,
-            timeline=timeline,
-            interval=interval,
-            spool=self.spool,
-            every_ms=every_ms,
-            watermark=lambda: min((pace.watermark() for pace in paces.values()), default=2**62),
-            give_up=functools.partial(_give_up, list(pollers.values())),
-            confirmed=self.sender.confirmed,
-            sealed=self.sender.look,
-            wait_s=self._config.clock.wait_s,
-        )
+        sealer = self._sealer(timeline, interval, paces, pollers)
         try:
             async with asyncio.TaskGroup() as tasks:
                 polling = [tasks.create_task(poller.run(), name=f"bus {bus}") for bus, poller in pollers.items()]
@@ -224,6 +271,36 @@ class Agent:
                 await self.spool.forget(self.sender.confirmed())
         finally:
             await self._close()
+
+    def _sealer(
+        self, timeline: Timeline, interval: Interval, paces: Mapping[str, Pace], pollers: Mapping[str, Poller]
+    ) -> Sealer:
+        return Sealer(
+            clock=self._ports.clock,
+            timeline=timeline,
+            interval=interval,
+            spool=self.spool,
+            every_ms=self.schedule.seal_every_ms,
+            watermark=lambda: min((pace.watermark() for pace in paces.values()), default=2**62),
+            give_up=functools.partial(_give_up, list(pollers.values())),
+            confirmed=self.sender.confirmed,
+            sealed=self.sender.look,
+            remember=lambda: {device: meter.remember() for device, meter in self._bins.items()},
+            wait_s=self._config.clock.wait_s,
+        )
+
+    def _wake_bins(self, interval: Interval) -> None:
+        """Bins go on from what they knew at the last seal; what turns their counts into kilograms is put on record."""
+        for name, meter in self._bins.items():
+            if name in self.spool.memory:
+                try:
+                    meter.restore(self.spool.memory[name])
+                except ValueError:
+                    log.error("%s: what the spool remembers of it cannot be read; its totals begin again at 0", name)
+            of = self._config.devices[name].bin
+            if of is not None and of.calibrations:
+                data = {"calibrations": [each.model_dump(mode="json", by_alias=True) for each in of.calibrations]}
+                interval.happened(Record(kind=CALIBRATION, device=name, data=data))
 
     async def _flush(self) -> None:
         """Give what is sealed a moment to be confirmed."""
@@ -272,7 +349,7 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str) -> Agent:
         clock=SystemClock.from_environment(trust_always=config.clock.trust == "always"),
         disk=FileDisk(path=path, bytes_max=config.spool.bytes_max),
         link=MqttLink(gateway=config.gateway, config=config.uplink, password=password),
-        buses={name: _BUSES[type(bus)](bus) for name, bus in config.buses.items()},
+        buses={name: open_bus(bus) for name, bus in config.buses.items()},
         rng=random.Random(uuid.uuid4().int),
     )
     return Agent(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from data_contract.calibration import Calibration
 from data_contract.reading import GATEWAY_DEVICE
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -86,6 +87,62 @@ class ModbusTcpConfig(_Model):
     port: Port = Field(default=502, description="TCP port")
 
 
+class ModbusRtuConfig(_Model):
+    """A serial line with one or more Modbus units."""
+
+    type: Literal["modbus_rtu"]
+    port: str = Field(description="serial port, best by its lasting name under /dev/serial/by-id")
+    baud: Annotated[int, Field(ge=300, le=1_000_000)] = Field(default=9600, description="bits per second")
+    parity: Literal["N", "E", "O"] = Field(default="N", description="none, even or odd")
+    stop_bits: Literal[1, 2] = Field(default=1, description="stop bits")
+
+
+Pin = Annotated[int, Field(ge=0, le=27)]
+
+
+class Hx711Config(_Model):
+    """A load cell behind an HX711 on two pins, and a door contact on a third."""
+
+    type: Literal["hx711"]
+    dout_pin: Pin = Field(description="data out of the chip (DOUT), by its GPIO number", examples=[5])
+    clock_pin: Pin = Field(description="clock of the chip (PD_SCK), by its GPIO number", examples=[6])
+    door_pin: Pin | None = Field(default=None, description="door contact to ground: closed contact = closed door")
+    rate_hz: Literal[10, 80] = Field(default=10, description="conversions per second, as its RATE pin is wired")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Hx711Config:
+        pins = [pin for pin in (self.dout_pin, self.clock_pin, self.door_pin) if pin is not None]
+        if len(set(pins)) < len(pins):
+            raise ValueError("two of the pins are the same; give each its own GPIO number")
+        return self
+
+
+BusConfig = Annotated[ModbusTcpConfig | ModbusRtuConfig | Hx711Config, Field(discriminator="type")]
+
+
+class BinConfig(_Model):
+    """The device is a bin on a scale: adds weight_kg, mass_in_kg, mass_out_kg and emptyings to its fields."""
+
+    weight: str = Field(description="field of the profile with the load: kg, or counts with calibrations")
+    door: str | None = Field(default=None, description="field of the profile that is not 0 while the door is open")
+    tare_kg: float = Field(default=0.0, description="what the empty container weighs, in kg")
+    division_kg: Annotated[float, Field(gt=0)] = Field(
+        default=0.05, description="division d of the scale in kg; a change counts from 2 d on"
+    )
+    steady_divisions: Annotated[float, Field(gt=0)] = Field(
+        default=3, description="the load is at rest while samples lie within this many d"
+    )
+    steady_samples: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=2, description="how many samples in a row must lie so"
+    )
+    emptying_kg: Annotated[float, Field(gt=0)] = Field(
+        default=2.0, description="a drop of this much or more is an emptying, in kg"
+    )
+    calibrations: tuple[Calibration, ...] = Field(
+        default=(), description="counts to kg, from which date on; see `loopgauge edge calibrate`"
+    )
+
+
 class DeviceConfig(_Model):
     """One device on a bus."""
 
@@ -96,6 +153,7 @@ class DeviceConfig(_Model):
     every_s: dict[str, Annotated[float, Field(ge=0.01, le=86_400)]] = Field(
         default={}, description="sampling interval per poll group in s, instead of the profile's"
     )
+    bin: BinConfig | None = Field(default=None, description="the device is a bin on a scale")
     simulated: bool = Field(default=False, description="say in birth, page and report that this is no real device")
 
 
@@ -113,7 +171,7 @@ class EdgeConfig(_Model):
     spool: SpoolConfig
     uplink: UplinkConfig
     clock: ClockConfig = ClockConfig()
-    buses: dict[Id, ModbusTcpConfig]
+    buses: dict[Id, BusConfig]
     devices: dict[Id, DeviceConfig]
 
     @model_validator(mode="after")

@@ -7,6 +7,14 @@ from collections.abc import Mapping
 from data_contract.control import Birth, DeviceBirth, FieldBirth, write
 from device_profiles.profile import Profile
 from edge_agent.config import DeviceConfig
+from edge_agent.weigh import bin
+
+BIN_KIND = "bin"
+
+
+def kind_of(config: DeviceConfig, profile: Profile) -> str:
+    """The measurement that a device's readings go to: a bin is a bin, whatever it stands on."""
+    return profile.kind if config.bin is None else BIN_KIND
 
 
 def birth(
@@ -20,8 +28,10 @@ def birth(
             for field, about in profile.fields.items()
             if config.fields is None or field in config.fields
         }
+        if config.bin is not None:
+            fields |= {field: FieldBirth(unit=bin.UNITS[field], kind=bin.KINDS[field]) for field in bin.FIELDS}
         said[name] = DeviceBirth(
-            kind=profile.kind,
+            kind=kind_of(config, profile),
             profile=profile.profile,
             profile_version=profile.version,
             simulated=config.simulated,

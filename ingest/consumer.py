@@ -23,6 +23,8 @@ from data_contract.topics import Channel, every
 from ingest.config import BrokerConfig
 from ingest.errors import Fatal
 from ingest.ports import Delivery
+from yaml_models import tls
+from yaml_models.bad_file import BadFile
 
 log = logging.getLogger("loopgauge.ingest.consumer")
 
@@ -37,17 +39,11 @@ SHARE = "ingest"
 
 
 def tls_context(config: BrokerConfig) -> ssl.SSLContext | None:
-    """TLS 1.2 or later, the broker's certificate checked; None on loopback. Raises Fatal where a file is unusable."""
-    if config.tls is None:
-        return None
+    """None on loopback. Raises Fatal where a file is unusable."""
     try:
-        context = ssl.create_default_context(cafile=config.tls.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if config.tls.cert_file is not None:
-            context.load_cert_chain(config.tls.cert_file, config.tls.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise Fatal(f"broker.tls: {error}; check ca_file, cert_file and key_file") from None
-    return context
+        return None if config.tls is None else tls.tls_context(config.tls)
+    except BadFile as error:
+        raise Fatal(f"broker.tls: {error}") from None
 
 
 class _Token(NamedTuple):

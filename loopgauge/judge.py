@@ -6,7 +6,7 @@ were asked for; only the ledger knows why a reading is missing, and a disagreeme
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -18,7 +18,9 @@ from data_contract.reading import GATEWAY_DEVICE
 from data_contract.schedule import Poll, Schedule
 from delivery_audit.days import Days
 from delivery_audit.evidence import ALWAYS_MS, audit
-from delivery_audit.ledger import Ledger
+from delivery_audit.ledger import Account, Ledger
+from edge_agent.say import BIN_KIND
+from edge_agent.weigh.bin import FIELDS as MADE_OF_WEIGHTS
 from series_store.port import Reader
 from series_store.table import SeriesKey
 from simulators.truth.record import Record
@@ -60,6 +62,15 @@ class Verdict:
     foreign_rows: tuple[Row, ...] = ()
 
 
+def made_fields(polls: Iterable[Poll]) -> dict[str, frozenset[str]]:
+    """Fields that the gateway makes itself, by device. No device serves them, so no record can judge them."""
+    return {
+        poll.device: frozenset(MADE_OF_WEIGHTS)
+        for poll in polls
+        if poll.kind == BIN_KIND and set(MADE_OF_WEIGHTS) <= set(poll.fields)
+    }
+
+
 def match(served: Sequence[Point], stored: Sequence[Point], tolerance_ms: int) -> list[tuple[int, int]]:
     """Pairs (index in `served`, index in `stored`) of equal values at most `tolerance_ms` apart, both in order of time.
 
@@ -92,11 +103,12 @@ async def judge(
 
     Rows beside the period are looked at, too, so that a value served just inside it may be stamped just outside.
     """
-    polled = {poll.device for poll in (polls.polls if isinstance(polls, Schedule) else polls)}
+    polls = polls.polls if isinstance(polls, Schedule) else tuple(polls)
+    polled, made = {poll.device for poll in polls}, made_fields(polls)
     devices = tuple(device for device in record.devices() if device in polled)
     keys: defaultdict[tuple[str, str], list[SeriesKey]] = defaultdict(list)
     for key in await reader.series():
-        if key.gateway == gateway and key.device != GATEWAY_DEVICE:
+        if key.gateway == gateway and key.device != GATEWAY_DEVICE and key.field not in made.get(key.device, ()):
             keys[key.device, key.field].append(key)
     shown = {(device, field) for device in devices for field in record.fields(device)}
     low_ms, high_ms = max(0, from_ms - tolerance_ms), to_ms + tolerance_ms
@@ -142,14 +154,15 @@ def _rest(device: str, field: str, points: Sequence[Point], paired: set[int], fr
     ]
 
 
-def totals(verdict: Verdict, ledger: Ledger) -> dict[str, Any]:
+def totals(verdict: Verdict, ledger: Ledger, polls: Iterable[Poll] = ()) -> dict[str, Any]:
     """What a report says of readings: expected, sampled, delivered, duplicates, redelivered, and missing by cause.
 
-    Counted are the devices that answered at all. `expected` is what the schedule called for, `delivered` what the store
-    holds as it was served, and `expected` = `delivered` + Σ `missing`: where ledger and record disagree, the difference
-    stands in `missing` as `unexplained`, below zero if more was delivered than the ledger knows of.
+    Counted are the devices that answered at all, and of `polls` the fields that devices serve. `expected` is what the
+    schedule called for, `delivered` what the store holds as it was served, and `expected` = `delivered` + Σ `missing`:
+    where ledger and record disagree, the difference stands in `missing` as `unexplained`, below zero if more was
+    delivered than the ledger knows of.
     """
-    account = ledger.total(verdict.devices)
+    account = _of_served(verdict.devices, ledger, tuple(polls))
     missing = {fate: number for fate, number in sorted(account.fates.items()) if number and fate != Fate.STORED.value}
     rest = account.expected - verdict.delivered - sum(missing.values())
     if rest:
@@ -165,19 +178,72 @@ def totals(verdict: Verdict, ledger: Ledger) -> dict[str, Any]:
     }
 
 
-async def judge_gateway(
-    record: Record, reader: Reader, gateway: str, *, now_ms: int, tolerance_ms: int
-) -> dict[str, Any]:
-    """`totals` over all that a gateway accounts for: from its first batch to the end of its last.
+def _of_served(devices: Sequence[str], ledger: Ledger, polls: Sequence[Poll]) -> Account:
+    """The sum over devices without what the gateway made itself.
 
-    What was served a little before and after, but not beyond `tolerance_ms`, belongs to it. Raises Unavailable,
+    That is sampled and missed together with the weight, so it has the same share of everything, if all poll groups of
+    the device are read equally often.
+    """
+    made, whole = made_fields(polls), Account()
+    for device in devices:
+        account = ledger.total([device])
+        if device in made:
+            of = len({field for poll in polls if poll.device == device for field in poll.fields})
+            account = _share(account, of - len(made[device]), of)
+        whole.add(account)
+    return whole
+
+
+def _share(account: Account, part: int, of: int) -> Account:
+    return Account(
+        expected=account.expected * part // of,
+        sampled=account.sampled * part // of,
+        fates=Counter({fate: number * part // of for fate, number in account.fates.items()}),
+        redelivered_readings=account.redelivered_readings * part // of,
+    )
+
+
+class Stretch(NamedTuple):
+    """What a gateway accounts for without a break of the demo's making: from its first batch to the end of its last."""
+
+    from_ms: int
+    to_ms: int
+
+
+async def stretch(reader: Reader, gateway: str, from_ms: int, to_ms: int) -> Stretch | None:
+    """The batches that begin in [from_ms, to_ms), or None where there are none. Raises Unavailable."""
+    found = [r for r in await reader.receipts_between(gateway, from_ms, to_ms) if from_ms <= r.from_ms < to_ms]
+    return Stretch(found[0].from_ms, max(receipt.to_ms for receipt in found)) if found else None
+
+
+async def judge_gateway(
+    record: Record,
+    reader: Reader,
+    gateway: str,
+    *,
+    now_ms: int,
+    tolerance_ms: int,
+    from_ms: int = 0,
+    to_ms: int = ALWAYS_MS,
+) -> dict[str, Any]:
+    """`totals` over all that a gateway accounts for with batches that begin in [from_ms, to_ms), ms UTC.
+
+    What was served a little before and after, but not beyond `tolerance_ms`, belongs to it, so the gateway must have
+    paused for longer there. Raises Unavailable,
     RecordError; LookupError where the store has no receipt of the gateway.
     """
-    newest = next((receipt for receipt in await reader.last_receipts() if receipt.gateway == gateway), None)
-    if newest is None:
+    period = await stretch(reader, gateway, from_ms, to_ms)
+    if period is None:
         raise LookupError(f"gateway {gateway}: the store has no receipt of it")
     records = await reader.events(SCHEDULE, 0, ALWAYS_MS, gateway)
     polls = [poll for record_ in records for poll in Schedule.model_validate_json(record_.text).polls]
-    ledger = await audit(reader, gateway, now_ms=max(now_ms, newest.to_ms), days=Days(zone=UTC), to_ms=newest.to_ms)
-    verdict = await judge(record, reader, gateway, polls, ledger.from_ms, newest.to_ms + tolerance_ms, tolerance_ms)
-    return totals(verdict, ledger)
+    ledger = await audit(
+        reader,
+        gateway,
+        now_ms=max(now_ms, period.to_ms),
+        days=Days(zone=UTC),
+        from_ms=period.from_ms if from_ms else None,
+        to_ms=period.to_ms,
+    )
+    verdict = await judge(record, reader, gateway, polls, ledger.from_ms, period.to_ms + tolerance_ms, tolerance_ms)
+    return totals(verdict, ledger, polls)

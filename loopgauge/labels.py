@@ -24,6 +24,9 @@ def labels_of(assets: Assets) -> Labels:
                 simulated=asset.simulated,
                 from_ms=place.from_ms,
                 to_ms=place.to_ms,
+                areas=tuple(assets.areas_of(asset.id)),
+                material=asset.material,
+                capacity_kg=asset.capacity_kg,
             )
             for asset in assets.assets.values()
             for place in asset.places

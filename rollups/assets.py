@@ -69,6 +69,12 @@ class Asset:
     law: Law = UNKNOWN_LAW
     accuracy_percent: float | None = None
     simulated: bool = False
+    use: str = ""
+    """What is drawn here is used for this, such as industry; "" where it does not matter."""
+    material: str = ""
+    """What is collected in it, such as paper."""
+    capacity_kg: float | None = None
+    """What it holds when full, of a bin."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Field that an indicator asks for -> what this device calls it, where the two differ."""
 

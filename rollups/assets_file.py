@@ -21,6 +21,7 @@ ZONE = "Asia/Shanghai"
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", examples=["permeate"])]
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 
 
 class _Model(BaseModel):
@@ -84,6 +85,11 @@ class AssetEntry(_Model):
         default=None, description="class, % of reading"
     )
     simulated: bool = False
+    use: Word | None = Field(default=None, description="what its water is used for", examples=["industry"])
+    material: Word | None = Field(default=None, description="what is collected in the bin", examples=["paper"])
+    capacity_kg: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="what the bin holds when full; at once its total can rise by no more"
+    )
     fields: dict[str, str] = Field(default={}, description="an indicator's field: what the device calls it")
 
 
@@ -181,9 +187,12 @@ def _asset(parsed: Parsed[AssetsFile], name: str, entry: AssetEntry, areas: Mapp
         site=entry.site,
         role=entry.role,
         places=tuple(_place(parsed, f"{key}.places[{i}]", place, zone) for i, place in enumerate(entry.places)),
-        law=Law(entry.rollover, entry.rate_max_per_h),
+        law=Law(entry.rollover, entry.rate_max_per_h, entry.capacity_kg or 0.0),
         accuracy_percent=entry.accuracy_percent,
         simulated=entry.simulated,
+        use=entry.use or "",
+        material=entry.material or "",
+        capacity_kg=entry.capacity_kg,
         fields=entry.fields,
     )
 

@@ -20,7 +20,7 @@ class _Model(BaseModel):
 
 
 class Titles(_Model):
-    """A name in English and in Chinese."""
+    """A name or a sentence in English and in Chinese."""
 
     en: str
     zh: str
@@ -33,18 +33,27 @@ class Term(_Model):
     delta: Id = Field(description="the totaliser's field; an asset may say that its device calls it otherwise")
 
 
+class Baseline(_Model):
+    """Where an area stood when it promised."""
+
+    value: float
+    year: Annotated[int, Field(ge=1990, le=2100)]
+
+
 class Target(_Model):
-    """What an area has promised, or what is usual."""
+    """What an area has promised, or what is usual. A target with a `year` is one for that whole year."""
 
     area: str | None = Field(default=None, description="area id; left out: for every area without a target of its own")
     value: float
     year: Annotated[int, Field(ge=1990, le=2100)] | None = None
     sense: Literal["at_least", "at_most"]
-    nature: Literal["binding", "expected", "reference"] = Field(
-        default="expected", description="binding or expected as a plan says it; reference: nobody promised it"
+    nature: Literal["binding", "expected", "unstated", "reference"] = Field(
+        default="unstated", description="binding or expected as the plan says it; reference: nobody promised it"
     )
-    department: str = Field(default="", description="who answers for it")
+    department: str = Field(default="", description="who answers for it, where the plan names one")
+    baseline: Baseline | None = None
     source: str
+    note: Titles | None = Field(default=None, description="what a reader must know, as where a plan contradicts itself")
 
 
 class Indicator(_Model):
@@ -55,8 +64,9 @@ class Indicator(_Model):
     unit: str = Field(description="UCUM code of the value")
     sign: str = Field(description="the unit as people write it")
     decimals: Annotated[int, Field(ge=0, le=9)] = 2
-    formula: str
+    formula: Titles
     source: str
+    note: Titles | None = Field(default=None, description="what a reader must know of all its figures")
     numerator: tuple[Term, ...]
     denominator: tuple[Term, ...]
     amount: tuple[str, str] = Field(description="UCUM codes of the two sums")
@@ -72,18 +82,21 @@ class Indicator(_Model):
 
     @property
     def terms(self) -> tuple[Term, ...]:
-        """All terms of both sums."""
-        return self.numerator + self.denominator
+        """All terms of both sums, each once."""
+        return tuple(dict.fromkeys(self.numerator + self.denominator))
 
 
 class Catalog(_Model):
     """indicators.yaml."""
 
+    totals: frozenset[Id] = Field(
+        default=frozenset(), description="fields that are totals although no indicator counts them"
+    )
     indicators: dict[Id, Indicator]
 
-    def counters(self) -> frozenset[tuple[str, str]]:
-        """(role, field) of every totaliser that an indicator counts."""
-        return frozenset((term.role, term.delta) for entry in self.indicators.values() for term in entry.terms)
+    def counters(self) -> frozenset[str]:
+        """Every field whose differences mean something, by the name that an indicator or `totals` gives it."""
+        return self.totals | {term.delta for entry in self.indicators.values() for term in entry.terms}
 
 
 def met(target: Target, value: float) -> bool:

@@ -2,7 +2,9 @@
 counter law.
 
 Volume between two readings is attributed evenly to the time that they span, so that windows that touch add up to what
-the meter showed, wherever their edges lie.
+the meter showed, wherever their edges lie. That holds for a total that moves in steps, too: nobody saw when between the
+two readings the step was, so each side of an edge gets its likely share, and the step as a whole stands in the interval
+of either window (`slack`).
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ def volumes(t: Ms, value: Values, law: Law) -> Volumes:
     rise = np.diff(value)
     most: Values | float = np.inf
     if law.rate_max_per_h is not None:
-        most = law.rate_max_per_h * (np.diff(t) + DISPLAY_MS) / _MS_PER_H
+        most = law.rate_max_per_h * (np.diff(t) + DISPLAY_MS) / _MS_PER_H + law.step_max
     suspicious = np.flatnonzero(~((rise >= 0) & (rise <= most)))
     if not len(suspicious):
         return Volumes(t[:-1], t[1:], rise, ())

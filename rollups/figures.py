@@ -7,7 +7,8 @@ may be exact where the completeness is not: what the gaps can change is in the i
 
 The interval [low, high] joins two things. The classes of the meters are propagated to first order as independent errors
 (JCGM 100:2008, 5.1.2), a meter that stands in both sums being one and the same error. What gaps, resets and jumps leave
-open is added at its worst. Either end is None where it is not bounded, for example because a class is not known.
+open is added at its worst; where all that is above stands below, too, the figure is a share, and never more than the
+whole. Either end is None where it is not bounded, for example because a class is not known.
 """
 
 from __future__ import annotations
@@ -158,16 +159,31 @@ def _contribution(meter: MeterSum) -> Contribution:
 
 def _interval(factor: float, above: Sequence[MeterSum], below: Sequence[MeterSum]) -> tuple[float | None, float | None]:
     """(low, high) around factor x sum of above / sum of below."""
-    share = _class_share(above, below)
-    if share is None:
+    error = _class_error(above, below)
+    if error is None:
         return None, None
+    own = {(meter.asset.id, meter.term) for meter in above}
+    rest = [meter for meter in below if (meter.asset.id, meter.term) not in own]
+    if len(rest) == len(below) - len(above):
+        least, most = _share_bounds(above, rest)
+        return factor * least * (1 - error), factor * min(1.0, most * (1 + error))
     (n_low, n_high), (d_low, d_high) = _bounds(above), _bounds(below)
-    low = None if d_high is None else factor * n_low / d_high * (1 - share)
-    high = None if n_high is None or d_low <= 0 else factor * n_high / d_low * (1 + share)
+    low = None if d_high is None else factor * n_low / d_high * (1 - error)
+    high = None if n_high is None or d_low <= 0 else factor * n_high / d_low * (1 + error)
     return low, high
 
 
-def _class_share(above: Sequence[MeterSum], below: Sequence[MeterSum]) -> float | None:
+def _share_bounds(part: Sequence[MeterSum], rest: Sequence[MeterSum]) -> tuple[float, float]:
+    """(low, high) of part / (part + rest): more of the part is more of the whole, so they are never at their worst
+    against each other.
+    """
+    (low, high), (rest_low, rest_high) = _bounds(part), _bounds(rest)
+    least = 0.0 if rest_high is None or low + rest_high <= 0 else low / (low + rest_high)
+    most = 1.0 if high is None or high + rest_low <= 0 else high / (high + rest_low)
+    return least, most
+
+
+def _class_error(above: Sequence[MeterSum], below: Sequence[MeterSum]) -> float | None:
     """The relative error of the ratio from the meters' classes, None where one is not known."""
     n, d = _sum(above), _sum(below)
     if not n or not d:

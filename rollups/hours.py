@@ -29,7 +29,8 @@ GAP_MAX_UNKNOWN_MS = 150_000
 class Gap:
     """Readings too far apart around an edge of a stretch: the volume between them, and no way to tell when it passed.
 
-    None where there is no reading on that side at all; `delta` is 0 then.
+    Of a total that moves in steps, any two readings between which it moved. None where there is no reading on that side
+    at all; `delta` is 0 then.
     """
 
     from_ms: int | None
@@ -103,8 +104,8 @@ def counted(
         bare,
         delta=within(passed, from_ms, to_ms) if len(near.t) > 1 else None,
         odd=tuple(span for span in passed.odd if from_ms <= span.to_ms < to_ms),
-        lead=_gap_at(passed, near, from_ms, gap_ms),
-        tail=_gap_at(passed, near, to_ms, gap_ms),
+        lead=_gap_at(passed, near, from_ms, gap_ms, law),
+        tail=_gap_at(passed, near, to_ms, gap_ms, law),
     )
 
 
@@ -164,8 +165,8 @@ def _bare(near: Window, gap_ms: int, from_ms: int, to_ms: int, expected: int | N
     )
 
 
-def _gap_at(passed: Volumes, near: Window, edge_ms: int, gap_ms: int) -> Gap | None:
-    """The gap that lies across an edge, None where readings are close around it."""
+def _gap_at(passed: Volumes, near: Window, edge_ms: int, gap_ms: int, law: Law) -> Gap | None:
+    """The gap that lies across an edge, None where readings are close around it and no step lies between them."""
     if near.t[-1] < edge_ms:
         return Gap(int(near.t[-1]), None, 0.0) if edge_ms - near.t[-1] > gap_ms else None
     if near.t[0] > edge_ms:
@@ -174,20 +175,26 @@ def _gap_at(passed: Volumes, near: Window, edge_ms: int, gap_ms: int) -> Gap | N
     if at >= len(passed.to_ms) or passed.from_ms[at] >= edge_ms:
         return None
     begin, end = int(passed.from_ms[at]), int(passed.to_ms[at])
-    return Gap(begin, end, float(passed.delta[at])) if end - begin > gap_ms else None
+    delta = float(passed.delta[at])
+    return Gap(begin, end, delta) if end - begin > gap_ms or (law.step_max and delta) else None
 
 
 def _lead(first: Stretch, from_ms: int) -> Gap | None:
     """Where nothing is known of the time before the first part, its first reading is the first of all."""
-    if first.from_ms <= from_ms or first.lead is not None:
+    if first.from_ms <= from_ms or first.lead is not None or _close(first, first.from_ms - from_ms):
         return first.lead
     return Gap(None, first.from_ms if first.first_ms is None else first.first_ms, 0.0)
 
 
 def _tail(last: Stretch, to_ms: int) -> Gap | None:
-    if last.to_ms >= to_ms or last.tail is not None:
+    if last.to_ms >= to_ms or last.tail is not None or _close(last, to_ms - last.to_ms):
         return last.tail
     return Gap(last.to_ms if last.last_ms is None else last.last_ms, None, 0.0)
+
+
+def _close(part: Stretch, distance_ms: int) -> bool:
+    """Whether an edge is no farther away than readings lie apart: what is still open need not have a gap."""
+    return part.readings > 0 and distance_ms <= GAP_INTERVALS * part.covered_ms / part.readings
 
 
 def _joint_course(parts: Sequence[Stretch]) -> Course | None:

@@ -13,12 +13,12 @@ from series_store.table import SeriesKey, Window
 
 
 def counter_fields(catalog: Catalog, assets: Assets) -> frozenset[str]:
-    """The fields whose differences mean something: those that an indicator counts, by the names that devices give them.
+    """The fields whose differences mean something, by the names that devices give them.
 
     The store does not say what kind a field is. Any other field is treated as a gauge, which is never wrong: a mean, a
     least and a greatest value of a total are merely of little use.
     """
-    asked = {field for _, field in catalog.counters()}
+    asked = catalog.counters()
     own = {asset.fields[field] for asset in assets.assets.values() for field in asset.fields if field in asked}
     return frozenset(asked | own)
 

@@ -125,6 +125,9 @@ def asset_tables(assets: Assets) -> list[Table]:
                 "zone": assets.areas[asset.site].zone,
                 "to_ms": float(min(place.to_ms, TIME_MAX_MS)),
                 "simulated": float(asset.simulated),
+                "use": asset.use,
+                "material": asset.material,
+                "capacity_kg": asset.capacity_kg,
             }
             tables.append(_table(names.ASSET, tags, names.ASSET_FIELDS, [(max(place.from_ms, 0), cells)]))
     return tables

@@ -1,8 +1,8 @@
 """How far what a meter counted in a stretch can be off because of what nobody saw: gaps across its ends, resets, jumps.
 
 A gap inside costs nothing, since the totaliser counted on. Across an end it is not known how much of its volume
-passed on which side. Where there is no reading on one side, or the total began again, the meter's largest rate bounds
-what passed.
+passed on which side; the same holds for a single step of a total that moves in steps. Where there is no reading on one
+side, or the total began again, the meter's largest rate bounds what passed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def slack_of(stretch: Stretch | None, law: Law, from_ms: int, to_ms: int) -> Sla
 
 
 def _passable(law: Law, elapsed_ms: int) -> float | None:
-    return None if law.rate_max_per_h is None else law.rate_max_per_h * max(elapsed_ms, 0) / _MS_PER_H
+    if law.rate_max_per_h is None:
+        return None
+    return law.rate_max_per_h * max(elapsed_ms, 0) / _MS_PER_H + law.step_max
 
 
 def _of_odd(kind: StepKind, delta: float, elapsed_ms: int, law: Law) -> Slack:

@@ -25,7 +25,7 @@ under one key, so a field that was left out would keep the value of an earlier r
 ASSET = "asset"
 """Tags gateway, device, and these three; at the begin of a place."""
 ASSET_TAG, ROLE_TAG, SITE_TAG = "asset", "role", "site"
-ASSET_FIELDS = ("title", "title_zh", "path", "zone", "to_ms", "simulated", VOID)
+ASSET_FIELDS = ("title", "title_zh", "path", "zone", "to_ms", "simulated", "use", "material", "capacity_kg", VOID)
 
 ROLLUP_1H, ROLLUP_1D = "rollup_1h", "rollup_1d"
 """Tags gateway, device, field; at the begin of the hour (UTC) or of the day (the site's zone)."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from simulators.chips.feed import FeedServer
 from simulators.clock import CivilClock
 from simulators.devices.modbus import MeterServer
 from simulators.devices.unit import Unit
@@ -24,6 +25,9 @@ NOTE_PERIOD_MS = 60_000
 NOTE_PAUSE_MIN_S = 0.2
 """Shortest real pause between two such notes, however fast civil time runs; the minutes between are left out."""
 
+FED_PROFILES = ("avia-hx711",)
+"""Devices that are chips on a gateway's pins: their conversions are fetched from here, not read over Modbus."""
+
 
 async def serve(
     loaded: Loaded,
@@ -34,17 +38,19 @@ async def serve(
     stop: asyncio.Event,
     host: str = "127.0.0.1",
     port_base: int | None = None,
+    history_ms: int = 0,
 ) -> None:
     """Serve every meter of the scenario until `stop` is set, noting each answer in the record before it leaves.
 
-    Once all ports listen, `ports_path` is written as JSON: `{device: {"host", "port", "unit_id"}}`. With `port_base`
-    the ports that the scenario leaves open are numbered from there. An existing record is gone on with, from its own
-    origin, if it is of the same scenario. Raises RecordError and CannotListen.
+    Once all ports listen, `ports_path` is written as JSON: `{device: {"host", "port", "unit_id"}}`, and for a chip
+    `{device: {"feed_host", "feed_port"}}`. With `port_base` the ports that the scenario leaves open are numbered from
+    there. The world begins `history_ms` before the clock. An existing record is gone on with, from its own origin, if
+    it is of the same scenario. Raises RecordError and CannotListen.
     """
     record = RecordWriter(path=record_path)
     try:
         _forget_ports(ports_path)
-        origin_ms = _begin(record, record_path, loaded.scenario, clock)
+        origin_ms = begin_record(record, record_path, loaded.scenario, clock, history_ms=history_ms)
         world = World(scenario=loaded.scenario, origin_ms=origin_ms)
         units = build_units(loaded, world=world)
         servers = _servers(loaded.scenario, units, record, clock.now_ms, host=host, port_base=port_base)
@@ -77,16 +83,22 @@ def build_units(loaded: Loaded, *, world: World) -> dict[str, Unit]:
     return units
 
 
-def _begin(record: RecordWriter, path: Path, scenario: Scenario, clock: CivilClock) -> int:
-    """Open the record and give back the origin of civil time that holds for it."""
+def begin_record(
+    record: RecordWriter, path: Path, scenario: Scenario, clock: CivilClock, *, history_ms: int = 0
+) -> int:
+    """Open the record of a world that begins `history_ms` before the clock, and give back its origin in ms UTC.
+
+    In real time a world begins when its record does. RecordError if the record is of another world.
+    """
     text = scenario.model_dump_json()
-    origin_ms = clock.origin_ms if clock.origin_ms is not None else clock.now_ms()
+    begin_ms = clock.origin_ms if clock.origin_ms is not None else clock.now_ms()
+    origin_ms = begin_ms - history_ms
     meta = record.open({"scenario": text, "seed": str(scenario.seed), "origin_ms": str(origin_ms)})
     if meta["scenario"] != text:
         raise RecordError(
             f"{path}: holds the record of another scenario or seed; give another file, or delete this one"
         )
-    if clock.origin_ms is not None and int(meta["origin_ms"]) != clock.origin_ms:
+    if clock.origin_ms is not None and int(meta["origin_ms"]) != origin_ms:
         raise RecordError(f"{path}: holds a record with another origin of time; give another file, or delete this one")
     return int(meta["origin_ms"])
 
@@ -99,36 +111,48 @@ def _servers(
     *,
     host: str,
     port_base: int | None,
-) -> dict[str, MeterServer]:
-    """One server for each line that somebody is on, and for each meter that has a port of its own."""
+) -> dict[str, MeterServer | FeedServer]:
+    """One server for each line that somebody is on, and for each meter or chip that has a port of its own."""
     ports: dict[str, int] = {}
     behind: dict[str, list[Unit]] = {}
     for device, meter in scenario.meters.items():
         line = _line_of(scenario, device)
-        ports[line] = scenario.lines[meter.line].port if meter.line is not None else meter.port or 0
+        alone = meter.line is None or _is_fed(scenario, device)
+        ports[line] = meter.port or 0 if alone else scenario.lines[meter.line or ""].port
         behind.setdefault(line, []).append(units[device])
     open_ports = [line for line, port in ports.items() if port == 0]
     if port_base is not None:
         ports |= {line: port_base + n for n, line in enumerate(open_ports)}
-    return {
-        line: MeterServer(host=host, port=ports[line], units=served, record=record, now_ms=now_ms)
-        for line, served in behind.items()
-    }
+    servers: dict[str, MeterServer | FeedServer] = {}
+    for line, served in behind.items():
+        if _is_fed(scenario, served[0].device):
+            servers[line] = FeedServer(host=host, port=ports[line], unit=served[0], record=record, now_ms=now_ms)
+        else:
+            servers[line] = MeterServer(host=host, port=ports[line], units=served, record=record, now_ms=now_ms)
+    return servers
+
+
+def _is_fed(scenario: Scenario, device: str) -> bool:
+    return scenario.meters[device].profile in FED_PROFILES
 
 
 def _line_of(scenario: Scenario, device: str) -> str:
     """A name for the port behind which `device` answers."""
     line = scenario.meters[device].line
-    return f"line {line}" if line is not None else f"meter {device}"
+    return f"line {line}" if line is not None and not _is_fed(scenario, device) else f"meter {device}"
 
 
 def _places(
     scenario: Scenario, units: dict[str, Unit], listening: dict[str, int], host: str
 ) -> dict[str, dict[str, str | int]]:
-    return {
-        device: {"host": host, "port": listening[_line_of(scenario, device)], "unit_id": unit.unit_id}
-        for device, unit in units.items()
-    }
+    places: dict[str, dict[str, str | int]] = {}
+    for device, unit in units.items():
+        port = listening[_line_of(scenario, device)]
+        if _is_fed(scenario, device):
+            places[device] = {"feed_host": host, "feed_port": port}
+        else:
+            places[device] = {"host": host, "port": port, "unit_id": unit.unit_id}
+    return places
 
 
 def _forget_ports(path: Path) -> None:

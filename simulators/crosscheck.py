@@ -10,9 +10,11 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from data_contract.reading import QUALITY_PREFIX
+from simulators.parts import PLANT_FLOWS
 
 if TYPE_CHECKING:
     from device_profiles.profile import Profile
+    from simulators.parts import Bin, DayCurve, Plant
     from simulators.scenario import Fault, Meter, Scenario
 
 Place = tuple[str | int, ...]
@@ -28,9 +30,15 @@ class Mistake(NamedTuple):
 
 def mistakes(scenario: Scenario) -> Iterator[Mistake]:
     """Everything in which the parts of a scenario contradict one another."""
-    for name in scenario.loads:
-        if name in scenario.trains:
-            yield Mistake(("loads", name), f"{name} is already a train", "give the load another name")
+    yield from _names(scenario)
+    for name, rule in scenario.bins.items():
+        yield from _bin(name, rule)
+    for name, plant in scenario.plants.items():
+        yield from _plant(name, plant)
+    for name, park in scenario.parks.items():
+        if park.reuse_share + park.reuse_wander >= 1.0:
+            mend = f"keep it below {1.0 - park.reuse_share:g}"
+            yield Mistake(("parks", name, "reuse_wander"), "more would be reused than is used", mend)
     for device, meter in scenario.meters.items():
         yield from _meter(scenario, device, meter)
     yield from _ports(scenario)
@@ -42,7 +50,7 @@ def against_profiles(scenario: Scenario, profiles: Mapping[str, Profile]) -> Ite
     units: dict[tuple[str, int], str] = {}
     for device, meter in scenario.meters.items():
         profile = profiles[meter.profile]
-        for part, fields in (("fields", meter.fields), ("start", meter.start), ("resolution", meter.resolution)):
+        for part, fields in _named(meter):
             for field in fields:
                 if field not in profile.fields:
                     yield _unknown(("meters", device, part, field), f"field of {meter.profile}", field, profile.fields)
@@ -61,6 +69,58 @@ def _unknown(at: Place, what: str, given: str, known: Iterable[str]) -> Mistake:
     )
 
 
+def _named(meter: Meter) -> tuple[tuple[str, Iterable[str]], ...]:
+    """The parts of a meter's entry that name fields of its profile."""
+    return (
+        ("fields", meter.fields),
+        ("start", meter.start),
+        ("resolution", meter.resolution),
+        ("levels", meter.levels),
+    )
+
+
+def _names(scenario: Scenario) -> Iterator[Mistake]:
+    """Quantities stand behind the name of their part, so no two parts share one."""
+    taken: dict[str, str] = {}
+    sections: tuple[tuple[str, str, Iterable[str]], ...] = (
+        ("trains", "train", scenario.trains),
+        ("loads", "load", scenario.loads),
+        ("bins", "bin", scenario.bins),
+        ("plants", "plant", scenario.plants),
+        ("parks", "park", scenario.parks),
+    )
+    for section, what, names in sections:
+        for name in names:
+            if name in taken:
+                yield Mistake((section, name), f"{name} is already a {taken[name]}", f"give the {what} another name")
+            taken.setdefault(name, what)
+
+
+def _bin(name: str, rule: Bin) -> Iterator[Mistake]:
+    if (rule.empty_at_share is None) == (rule.empty_hour is None):
+        problem = (
+            "nobody empties it" if rule.empty_hour is None else "emptied at a share of its capacity and at an hour"
+        )
+        yield Mistake(("bins", name), problem, "give one of empty_at_share and empty_hour")
+
+
+def _plant(name: str, plant: Plant) -> Iterator[Mistake]:
+    for user in plant.users:
+        if user in PLANT_FLOWS:
+            yield Mistake(("plants", name, "users", user), f"{user} is a flow of the plant itself", "rename the user")
+    most = plant.losses_m3_h * (1.0 + plant.losses_wander)
+    most += sum(user.flow_m3_h * _most(user.day) for user in plant.users.values())
+    least = plant.treated_m3_h * (2.0 - _most(plant.day))
+    if most > least:
+        problem = f"users and losses may take {most:g} m3/h, of treated sewage there may be as little as {least:g}"
+        yield Mistake(("plants", name, "treated_m3_h"), problem, "raise it, or lower the flows of the users")
+
+
+def _most(day: DayCurve) -> float:
+    """A bound of the daily pattern, over its mean; the second wave of the day has a third of the first."""
+    return 1.0 + day.swing * 4.0 / 3.0 + day.wander
+
+
 def _meter(scenario: Scenario, device: str, meter: Meter) -> Iterator[Mistake]:
     at: Place = ("meters", device)
     quantities = scenario.quantities()
@@ -71,6 +131,13 @@ def _meter(scenario: Scenario, device: str, meter: Meter) -> Iterator[Mistake]:
             yield Mistake(
                 (*at, "fields", field), f"{QUALITY_PREFIX} is reserved for qualities", "name a field of the profile"
             )
+    for field in meter.levels:
+        if field in meter.fields:
+            yield Mistake((*at, "levels", field), f"the world feeds {field} already", "remove it here, or in fields")
+    if meter.load_cell is not None and not meter.load_cell.counts_per_kg:
+        yield Mistake((*at, "load_cell", "counts_per_kg"), "0 counts per kilogram", "give what one kilogram adds")
+    if meter.load_cell is not None and not any(quantity.endswith(".gross_kg") for quantity in meter.fields.values()):
+        yield Mistake((*at, "load_cell"), "a load cell without a load", "let one of its fields show a bin's gross_kg")
     if meter.line is not None and meter.line not in scenario.lines:
         yield _unknown((*at, "line"), "line", meter.line, scenario.lines)
     if meter.line is not None and meter.port is not None:

@@ -1,86 +1,42 @@
 """The model of a scenario: one YAML file says what exists in a simulated world, how it is metered, what goes wrong.
 
-Everything that follows from it is drawn from its seed; civil time begins at the origin of the clock.
+Everything that follows from it is drawn from its seed; the world begins at its origin, with its totals at 0.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from simulators import crosscheck
+from simulators.parts import Bin, Id, Load, Park, PartModel, Plant, Train
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
-TRAIN_QUANTITIES = (
-    "feed.volume_m3",
-    "feed.flow_m3_h",
-    "permeate.volume_m3",
-    "permeate.flow_m3_h",
-    "brine.volume_m3",
-    "brine.flow_m3_h",
-    "energy.energy_kwh",
-    "energy.power_w",
-)
-"""What a desalination train has, to be named behind its own name: `train-1.feed.volume_m3`."""
 
-LOAD_QUANTITIES = ("energy_kwh", "power_w")
-"""What an electrical load has: `pump-1.energy_kwh`."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DayCurve(_Model):
-    """How a flow or a load rises and falls with the hour."""
-
-    swing: Annotated[float, Field(ge=0, le=0.5)] = Field(
-        default=0.12, description="half-range over the mean, 1 = 100 %"
-    )
-    peak_hour: Annotated[float, Field(ge=0, lt=24)] = Field(default=14.0, description="local hour of the peak")
-    utc_offset_h: Annotated[float, Field(ge=-12, le=14)] = Field(default=8.0, description="local time less UTC, in h")
-    wander: Annotated[float, Field(ge=0, le=0.3)] = Field(
-        default=0.03, description="slow seeded variation over the mean"
-    )
-
-
-class Train(_Model):
-    """A desalination train: feed is split into permeate and brine, and energy follows the permeate."""
-
-    title: str = Field(default="", description="what people call it")
-    feed_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(description="mean feed flow in m3/h")
-    day: DayCurve = Field(default=DayCurve(), description="daily pattern of the feed")
-    recovery: Annotated[float, Field(ge=0.1, le=0.85)] = Field(default=0.42, description="mean of permeate over feed")
-    recovery_wander: Annotated[float, Field(ge=0, le=0.09)] = Field(
-        default=0.01, description="most that it departs from its mean"
-    )
-    specific_energy_kwh_m3: Annotated[float, Field(ge=1, le=10)] = Field(
-        default=3.0, description="mean energy of the whole plant per permeate, in kWh/m3"
-    )
-    specific_energy_wander: Annotated[float, Field(ge=0, le=0.9)] = Field(
-        default=0.1, description="most that it departs from its mean, in kWh/m3"
-    )
-
-
-class Load(_Model):
-    """Something that draws electrical power."""
-
-    power_w: Annotated[float, Field(gt=0, le=1e8)] = Field(description="mean active power in W")
-    day: DayCurve = Field(default=DayCurve(), description="daily pattern of the power")
-
-
-class Line(_Model):
+class Line(PartModel):
     """A TCP port behind which several units answer, like a gateway with an RS-485 line."""
 
     port: Port = Field(default=0, description="TCP port; 0 takes a free one")
 
 
-class Meter(_Model):
+class LoadCell(PartModel):
+    """A load cell behind a converter that shows counts: raw = zero_counts + counts_per_kg x gross mass."""
+
+    zero_counts: Annotated[int, Field(ge=-(2**23), lt=2**23)] = Field(description="counts of the empty platform")
+    counts_per_kg: Annotated[float, Field(ge=-1e6, le=1e6)] = Field(
+        description="counts that one kilogram adds; negative where the cell hangs upside down"
+    )
+
+    def kilograms(self, counts: float) -> float:
+        """The mass that `counts` stand for."""
+        return (counts - self.zero_counts) / self.counts_per_kg
+
+
+class Meter(PartModel):
     """A device: which profile it answers by, what it measures, and how well."""
 
     profile: str = Field(description="id of the device profile")
@@ -90,19 +46,26 @@ class Meter(_Model):
     )
     port: Port | None = Field(default=None, description="a TCP port of its own; 0, and the default, takes a free one")
     line: str | None = Field(default=None, description="or the line that it shares with other units")
-    fields: dict[FieldName, str] = Field(description="profile field -> quantity of the world that it shows")
+    fields: dict[FieldName, str] = Field(default={}, description="profile field -> quantity of the world that it shows")
     start: dict[FieldName, Annotated[float, Field(ge=0)]] = Field(
         default={}, description="profile field -> what its totaliser showed at the origin"
     )
     resolution: dict[FieldName, Annotated[float, Field(gt=0)]] = Field(
         default={}, description="profile field -> smallest step that it shows; default: the profile's, else 0.01"
     )
+    levels: dict[FieldName, float] = Field(
+        default={}, description="profile field -> level about which it wanders, where nothing in the world feeds it"
+    )
+    pipe_mm: Annotated[float, Field(gt=0, le=5000)] = Field(
+        default=100.0, description="inner diameter of the pipe that a flow meter is on; its velocity follows"
+    )
+    load_cell: LoadCell | None = Field(default=None, description="a gross_kg is shown in counts of this load cell")
     class_percent: Annotated[float, Field(ge=0, le=20)] = Field(
         default=1.0, description="class: the meter's one relative error is drawn from within +- this, in %"
     )
 
 
-class Fault(_Model):
+class Fault(PartModel):
     """What goes wrong with one device, from `start_s` after the origin for `duration_s` of civil time."""
 
     device: str = Field(description="which meter")
@@ -123,12 +86,16 @@ class Fault(_Model):
         return self.start_s + self.duration_s
 
 
-class Scenario(_Model):
+class Scenario(PartModel):
     """One simulated world."""
 
     scenario: Id = Field(description="its name")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=1, description="every chance is drawn from it")
     gateway: Id = Field(default="gw-1", description="gateway that is meant to read the meters")
+    city: Id | None = Field(default=None, description="area that holds all others")
+    bins: dict[Id, Bin] = Field(default={}, description="bins by name")
+    plants: dict[Id, Plant] = Field(default={}, description="reclaimed-water plants by name")
+    parks: dict[Id, Park] = Field(default={}, description="industry that recirculates water, by name")
     trains: dict[Id, Train] = Field(default={}, description="desalination trains by name")
     loads: dict[Id, Load] = Field(default={}, description="electrical loads by name")
     lines: dict[Id, Line] = Field(default={}, description="shared TCP ports by name")
@@ -137,8 +104,10 @@ class Scenario(_Model):
 
     def quantities(self) -> frozenset[str]:
         """The names of everything in this world that a meter can show."""
-        of_trains = {f"{train}.{name}" for train in self.trains for name in TRAIN_QUANTITIES}
-        return frozenset(of_trains | {f"{load}.{name}" for load in self.loads for name in LOAD_QUANTITIES})
+        parts = (self.trains, self.loads, self.bins, self.plants, self.parks)
+        return frozenset(
+            f"{name}.{quantity}" for named in parts for name, part in named.items() for quantity in part.quantities()
+        )
 
     def gateway_of(self, device: str) -> str:
         """The gateway that is meant to read `device`."""

@@ -19,8 +19,10 @@ RESOLUTION = 0.01
 GAUGE_NOISE = 0.002
 """Relative noise of an instantaneous value."""
 
+SCALE_NOISE_KG = 0.02
+"""Most that a scale at rest departs from its own level, in kg; a load cell does so whatever the load."""
+
 _FLOATS = (DecodeType.F32, DecodeType.F64, DecodeType.I32_F32)
-_PIPE_AREA_M2 = math.pi / 4.0 * 0.1**2
 
 _LEVELS = {
     "sound_speed_m_s": 1480.0,
@@ -68,6 +70,8 @@ class Sensor:
             return lambda t_ms: round(math.floor(self._total(field, spec, t_ms) / step) * step, digits)
         if field in self._meter.fields:
             quantity = self._meter.fields[field]
+            if quantity.endswith((".gross_kg", ".content_kg")):
+                return lambda t_ms: round(round(self._load(quantity, t_ms) / step) * step, digits)
             return lambda t_ms: round(round(self._rate(quantity, t_ms) / step) * step, digits)
         return lambda t_ms: round(round(self._aside(field, spec, of, t_ms) / step) * step, digits)
 
@@ -90,17 +94,24 @@ class Sensor:
         noise = GAUGE_NOISE * chance.jitter(self._of, t_ms)
         return self._world.value(quantity, t_ms) * (1.0 + self.error) * (1.0 + noise)
 
+    def _load(self, quantity: str, t_ms: int) -> float:
+        """What lies on a scale, in kg or in the counts of its load cell, with its error and its noise."""
+        gross_kg = self._world.value(quantity, t_ms) * (1.0 + self.error)
+        gross_kg += SCALE_NOISE_KG * chance.jitter(self._of, t_ms)
+        cell = self._meter.load_cell
+        return gross_kg if cell is None else cell.zero_counts + cell.counts_per_kg * gross_kg
+
     def _aside(self, field: str, spec: ProfileField, of: int, t_ms: int) -> float:
         """A field that the scenario does not mention: what follows from those that it does, or a healthy level."""
         if spec.kind is FieldKind.STATE:
             return 0.0
         if field.endswith("velocity_m_s"):
             flow_m3_h = self._rate(self._feeds["_m3_h"], t_ms) if "_m3_h" in self._feeds else 0.0
-            return flow_m3_h / 3600.0 / _PIPE_AREA_M2
+            return flow_m3_h / 3600.0 / (math.pi / 4.0 * (self._meter.pipe_mm / 1000.0) ** 2)
         seen = electrical.reading(self._supply_at(t_ms), field) if "_w" in self._feeds else None
         if seen is not None:
             return seen
-        level = _level(field, spec)
+        level = self._meter.levels.get(field, _level(field, spec))
         return level * (1.0 + 0.01 * chance.drift(of, t_ms, 600_000) + 0.002 * chance.jitter(of, t_ms))
 
     def _supply_at(self, t_ms: int) -> electrical.ThreePhase:

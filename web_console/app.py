@@ -13,18 +13,22 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from series_store.port import Unavailable
-from web_console.look import SERIES_MS_MAX, Look
+from web_console.language import LANGUAGES, preferred
+from web_console.look import HISTORY_MS_MAX, SERIES_MS_MAX, Look
 
 STATIC = Path(__file__).parent / "static"
 OVERVIEW_S = 1.0
 """An overview this young is given again, so that many open pages cost the store no more than one."""
+GZIP_BYTES_MIN = 1000
+"""Shorter answers are not worth compressing. Nothing here is secret, so that their length may tell of their content."""
 CONNECTIONS_MAX = 64
 """More at a time are answered with 503."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -45,6 +49,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Course = Callable[[str, str, str, int], Awaitable[dict[str, Any] | None]]
 
 
 class SecurityHeaders:
@@ -65,6 +70,15 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers)
 
 
+class OwnFiles(StaticFiles):
+    """Files that a browser keeps, but asks about each time, so that an update shows at once."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 class Pages:
     """The routes over one store."""
 
@@ -74,10 +88,16 @@ class Pages:
         self._made_s = float("-inf")
         self._overview: dict[str, Any] = {}
         self._away = False
+        text = (STATIC / "index.html").read_text("utf-8")
+        self._index = {
+            language: text.replace('<html lang="en">', f'<html lang="{language}">') for language in LANGUAGES
+        }
 
     async def index(self, request: Request) -> Response:
-        """The page."""
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        """The page, in the language that the browser asks for."""
+        language = preferred(request.headers.get("accept-language", ""))
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Language", "Content-Language": language}
+        return HTMLResponse(self._index[language], headers=headers)
 
     async def healthz(self, request: Request) -> Response:
         """Whether this program answers; the store is not asked."""
@@ -88,16 +108,23 @@ class Pages:
         return await self._answer(self._fresh)
 
     async def series(self, request: Request) -> Response:
-        """The last hours of one field: gateway, device, field, hours (1)."""
+        """The readings of the last hours of one field: gateway, device, field, hours (1)."""
+        return await self._course(request, "1", SERIES_MS_MAX, self._look.line)
+
+    async def history(self, request: Request) -> Response:
+        """The last hours of one field, hour by hour: gateway, device, field, hours (336)."""
+        return await self._course(request, "336", HISTORY_MS_MAX, self._look.history)
+
+    async def _course(self, request: Request, hours: str, span_ms_max: int, ask: Course) -> Response:
         asked = request.query_params
         try:
-            span_ms = round(float(asked.get("hours", "1")) * 3_600_000)
+            span_ms = round(float(asked.get("hours", hours)) * 3_600_000)
             gateway, device, field = asked["gateway"], asked["device"], asked["field"]
         except (KeyError, ValueError, OverflowError):
             return _json({"error": "give gateway, device, field, and hours as a number"}, 400)
-        if not 0 < span_ms <= SERIES_MS_MAX:
-            return _json({"error": f"hours must lie above 0 and be at most {SERIES_MS_MAX // 3_600_000}"}, 400)
-        return await self._answer(lambda: self._look.line(gateway, device, field, span_ms))
+        if not 0 < span_ms <= span_ms_max:
+            return _json({"error": f"hours must lie above 0 and be at most {span_ms_max // 3_600_000}"}, 400)
+        return await self._answer(lambda: ask(gateway, device, field, span_ms))
 
     async def _fresh(self) -> dict[str, Any]:
         now_s = asyncio.get_running_loop().time
@@ -134,9 +161,14 @@ def create_app(*, look: Look, hosts: tuple[str, ...] = LOOPBACK) -> Starlette:
             Route("/healthz", pages.healthz),
             Route("/api/overview", pages.overview),
             Route("/api/series", pages.series),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Route("/api/history", pages.history),
+            Mount("/static", OwnFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
+            Middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN),
+        ],
     )
 
 

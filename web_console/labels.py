@@ -1,4 +1,4 @@
-"""What things are called on the page: areas and devices by name, as the register of assets has them."""
+"""What the page knows of areas and devices from the register of assets: names, places, and what a bin holds."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ class DeviceLabel:
     simulated: bool
     from_ms: int
     to_ms: int
+    areas: tuple[str, ...] = ()
+    """Every area, group and site that it is in."""
+    material: str = ""
+    capacity_kg: float | None = None
+    """Of a bin: what is collected in it, and what it holds when full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +77,3 @@ class Labels:
 
         visit(None)
         return [name for name in order if name in wanted] + sorted(wanted - set(order))
-
-
-_UNITS = {
-    "m3_h": "m³/h",
-    "m3": "m³",
-    "kwh": "kWh",
-    "kw": "kW",
-    "w": "W",
-    "v": "V",
-    "a": "A",
-    "hz": "Hz",
-    "m_s": "m/s",
-    "us_cm": "µS/cm",
-    "bar": "bar",
-    "kg": "kg",
-    "c": "°C",
-    "s": "s",
-    "m": "m",
-    "ms": "ms",
-    "bytes": "B",
-    "percent": "%",
-}
-"""Last words of a field's name -> the unit as people write it."""
-
-
-def name_and_unit(field: str) -> tuple[str, str]:
-    """A field's name in words, and its unit: `flow_m3_h` is ("flow", "m³/h"). Unknown units stay in the name."""
-    words = field.split("_")
-    for length in (2, 1):
-        unit = _UNITS.get("_".join(words[-length:]))
-        if unit is not None and len(words) > length:
-            return " ".join(words[:-length]), unit
-    return " ".join(words), ""

@@ -6,23 +6,27 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
-from data_contract.batch import SCHEDULE
+from data_contract.batch import SCHEDULE, START, Start
 from data_contract.reading import GATEWAY_DEVICE
 from data_contract.schedule import Schedule
 from rollups.catalog import Catalog
 from series_store import names
-from series_store.port import FigureStore, Reader
+from series_store.port import Figure, FigureStore, Reader
 from series_store.table import SeriesKey
-from web_console import views
+from web_console import courses, views
+from web_console.bins import bins
+from web_console.emptyings import Emptyings
+from web_console.figures import DAY_MS, REACH_MS, indicators
 from web_console.labels import Labels
 from web_console.silence import NEVER_HEARD, Heard, Silence, heard, silence_of_device, silence_of_gateway
 
-DAY_MS = 86_400_000
 EVER_MS = 9_000_000_000_000
 RECENT_MS = 900_000
 """Causes of a silence are read from the batches of so much time."""
 SERIES_MS_MAX = 7 * DAY_MS
-"""A line shows so much at most."""
+"""A line of readings shows so much at most."""
+HISTORY_MS_MAX = 31 * DAY_MS
+"""A line of hours shows so much at most."""
 
 
 class Look:
@@ -47,35 +51,59 @@ class Look:
         self._labels = labels
         self._now_ms = now_ms
         self._grace_ms = grace_ms
+        self._emptyings = Emptyings(reader=reader, figures=figures)
         self._schedules: dict[str, tuple[int, Schedule | None]] = {}
+        self._versions: dict[str, tuple[int, str]] = {}
 
     async def overview(self) -> views.Json:
-        """Everything on the page."""
-        now_ms = self._now_ms()
+        """Everything on the page but the lines of devices."""
+        now_ms, labels = self._now_ms(), self._labels
         keys = [key for key in await self._reader.series() if key.device != GATEWAY_DEVICE]
         newest = await self._reader.latest(keys)
         said, silences = await self._heard(keys, newest, now_ms)
-        rows = await self._figures.figures(names.INDICATOR, {}, now_ms - 2 * DAY_MS, now_ms + DAY_MS)
-        shown = views.devices(keys, newest, self._labels, silences, now_ms)
+        versions = {one.gateway: await self._version(one.gateway) for one in said}
+        causes = views.quiet(silences, labels, keys, now_ms)
+        emptied = await self._emptyings.of(keys, newest, now_ms)
+        shown = views.devices(keys, newest, labels, causes, now_ms)
         return {
             "now_ms": now_ms,
-            "zone": self._labels.zone,
+            "zone": labels.zone,
             "simulated": any(device["simulated"] for device in shown),
-            "indicators": views.indicators(self._catalog, self._labels, rows, now_ms),
+            "areas": views.areas(labels),
+            "indicators": indicators(self._catalog, labels, await self._rows(now_ms), now_ms),
+            "bins": bins(labels, newest, emptied, causes, now_ms),
             "devices": shown,
-            "gateways": views.gateways(said, now_ms, self._grace_ms),
-            "silent": views.silent(silences, self._labels, now_ms),
+            "gateways": views.gateways(said, versions, labels, now_ms, self._grace_ms),
+            "silent": views.silent(silences, labels, now_ms),
         }
+
+    async def _rows(self, now_ms: int) -> list[Figure]:
+        """Figures of each period as far back as the page shows them."""
+        rows: list[Figure] = []
+        for period, reach_ms in REACH_MS.items():
+            tags = {names.PERIOD_TAG: period}
+            rows += await self._figures.figures(names.INDICATOR, tags, now_ms - reach_ms, now_ms + DAY_MS)
+        return rows
 
     async def line(self, gateway: str, device: str, field: str, span_ms: int) -> views.Json | None:
         """The last `span_ms` of a series, None if it is not stored."""
-        key = views.asks_for(await self._reader.series(), gateway, device, field)
+        key = courses.asks_for(await self._reader.series(), gateway, device, field)
         if key is None:
             return None
         now_ms = self._now_ms()
         from_ms = max(0, now_ms - min(span_ms, SERIES_MS_MAX))
         window = (await self._reader.window([key], from_ms, now_ms + 1))[key]
-        return {"from_ms": from_ms, "to_ms": now_ms, **views.line(window)}
+        return {"from_ms": from_ms, "to_ms": now_ms, **courses.line(window)}
+
+    async def history(self, gateway: str, device: str, field: str, span_ms: int) -> views.Json | None:
+        """The hours of a series in the last `span_ms`, None if it is not stored. No reading is looked at."""
+        if courses.asks_for(await self._reader.series(), gateway, device, field) is None:
+            return None
+        now_ms = self._now_ms()
+        from_ms = max(0, now_ms - min(span_ms, HISTORY_MS_MAX))
+        tags = {names.GATEWAY: gateway, names.DEVICE: device, names.FIELD: field}
+        rows = await self._figures.figures(names.ROLLUP_1H, tags, from_ms, now_ms + 1)
+        return {"from_ms": from_ms, "to_ms": now_ms, **courses.hours(rows)}
 
     async def _heard(
         self, keys: list[SeriesKey], newest: views.Newest, now_ms: int
@@ -120,3 +148,15 @@ class Look:
             since_ms = event.t_ms
         self._schedules[gateway] = since_ms, schedule
         return schedule
+
+    async def _version(self, gateway: str) -> str:
+        """The version that a gateway said when it last started, "" if it never did. Remembered as schedules are."""
+        since_ms, version = self._versions.get(gateway, (0, ""))
+        for event in await self._reader.events(START, since_ms, EVER_MS, gateway):
+            try:
+                version = Start.model_validate_json(event.text).version
+            except ValidationError:
+                continue
+            since_ms = event.t_ms
+        self._versions[gateway] = since_ms, version
+        return version

@@ -21,19 +21,8 @@ GATEWAY_SILENT, NEVER_HEARD = "gateway_silent", "never_heard"
 NOT_POLLED, NO_REASON = "not_polled", "no_reason"
 """Causes beside those of `Missing`."""
 
-WORDS: Mapping[str, str] = {
-    Missing.TIMEOUT: "it does not answer in time",
-    Missing.EXCEPTION: "it answers that it cannot",
-    Missing.INVALID: "it answers with its mark for no value",
-    Missing.BUS_DOWN: "its line or connection is down",
-    Missing.ASLEEP: "it was silent before and is probed more rarely",
-    Missing.OVERRUN: "its bus is too busy",
-    Missing.DISK_FULL: "the gateway's disk is full",
-    GATEWAY_SILENT: "nothing comes from its gateway: power, link, broker or ingest",
-    NEVER_HEARD: "nothing has ever come from this gateway",
-    NOT_POLLED: "its gateway no longer polls it",
-    NO_REASON: "its gateway gives no reason",
-}
+CAUSES = (*(cause.value for cause in Missing), GATEWAY_SILENT, NEVER_HEARD, NOT_POLLED, NO_REASON)
+"""Every cause that the page has words for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +34,8 @@ class Heard:
     to_ms: int
     seal_ms: int
     pending: int
-    unsure: bool
+    unsure_ms: int | None
+    """By how much its clock may be wrong; None where it knows the time."""
 
     def is_silent(self, now_ms: int, grace_ms: int) -> bool:
         """Whether its batches fail to come; `grace_ms` is what their way may take."""
@@ -62,22 +52,18 @@ class Silence:
     cause: str
     missing: Mapping[str, int]
 
-    @property
-    def words(self) -> str:
-        """The cause as a sentence for people."""
-        return WORDS.get(self.cause, self.cause)
-
 
 def heard(receipt: Receipt, schedule: Schedule | None) -> Heard:
     """What a gateway's last receipt says."""
     try:
         said = read(receipt.counts)
-        pending, unsure = sum(last - first + 1 for _, first, last in said.pending), said.unsure is not None
+        pending = sum(last - first + 1 for _, first, last in said.pending)
+        unsure_ms = None if said.unsure is None else max(said.unsure[1] - said.unsure[0], 0)
     except ValueError:
-        pending, unsure = 0, False
+        pending, unsure_ms = 0, None
     length = receipt.to_ms - receipt.from_ms
     seal_ms = schedule.seal_every_ms if schedule is not None else max(length, 0)
-    return Heard(receipt.gateway, receipt.at_us // 1000, receipt.to_ms, seal_ms, pending, unsure)
+    return Heard(receipt.gateway, receipt.at_us // 1000, receipt.to_ms, seal_ms, pending, unsure_ms)
 
 
 def missing_since(receipts: Iterable[Receipt], device: str, since_ms: int) -> Counter[str]:

@@ -2,125 +2,49 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from rollups.catalog import Catalog, Indicator, met
-from series_store import names
-from series_store.port import Figure
-from series_store.table import SeriesKey, Window
-from web_console.labels import DeviceLabel, Labels, name_and_unit
+from series_store.table import SeriesKey
+from web_console.fields import field_name, rank
+from web_console.labels import DeviceLabel, Labels
 from web_console.silence import Heard, Silence
-
-HOURS_SHOWN = 24
-POINTS_MAX = 400
-"""Points of a line; more cannot be seen."""
 
 Json = dict[str, Any]
 Newest = Mapping[SeriesKey, tuple[int, float]]
 
 
-def day_start_ms(now_ms: int, zone: str) -> int:
-    """When the day of `now_ms` began by the clocks of `zone`."""
-    local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)).astimezone(ZoneInfo(zone))
-    return round(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp() * 1000)
+def areas(labels: Labels) -> list[Json]:
+    """Every area, group and site, each right after the area around it."""
+    return [
+        {
+            "id": area,
+            "title": {"en": labels.areas[area].en, "zh": labels.areas[area].zh},
+            "kind": labels.areas[area].kind,
+            "parent": labels.areas[area].parent,
+            "depth": labels.depth(area),
+        }
+        for area in labels.in_order(labels.areas)
+    ]
 
 
-def indicators(catalog: Catalog, labels: Labels, rows: Iterable[Figure], now_ms: int) -> list[Json]:
-    """Each indicator with the areas that it is known for, as a tree in order; `rows` of the measurement `indicator`."""
-    by_area: dict[str, dict[str, dict[str, list[Figure]]]] = {}
-    for row in rows:
-        tags = row[1]
-        periods = by_area.setdefault(tags[names.INDICATOR_TAG], {}).setdefault(tags[names.AREA_TAG], {})
-        periods.setdefault(tags[names.PERIOD_TAG], []).append(row)
-    found = []
-    for indicator_id, indicator in catalog.indicators.items():
-        areas = by_area.get(indicator_id, {})
-        found.append(
-            {
-                "id": indicator_id,
-                "title": {"en": indicator.title.en, "zh": indicator.title.zh},
-                "sign": indicator.sign,
-                "decimals": indicator.decimals,
-                "formula": indicator.formula,
-                "source": indicator.source,
-                "areas": [
-                    _area(indicator, labels, name, areas[name], now_ms)
-                    for name in labels.in_order(areas)
-                    if name in labels.areas
-                ],
-            }
-        )
-    return found
-
-
-def _area(
-    indicator: Indicator, labels: Labels, area: str, periods: Mapping[str, Sequence[Figure]], now_ms: int
-) -> Json:
-    label = labels.areas[area]
-    days, hours = (sorted(periods.get(unit, ()), key=lambda row: row[0]) for unit in ("1d", "1h"))
-    today_ms = day_start_ms(now_ms, label.zone)
-    day = _figure(indicator, area, days[-1]) if days else None
-    if day is not None:
-        day["is_today"] = days[-1][0] == today_ms
-    return {
-        "id": area,
-        "title": {"en": label.en, "zh": label.zh},
-        "kind": label.kind,
-        "depth": labels.depth(area),
-        "zone": label.zone,
-        "day": day,
-        "hour": _figure(indicator, area, hours[-1]) if hours else None,
-        "hours": [[row[0], _number(row, "value"), _number(row, "completeness")] for row in hours[-HOURS_SHOWN:]],
-        "target": _target(indicator, area),
-    }
-
-
-def _figure(indicator: Indicator, area: str, row: Figure) -> Json:
-    value, target = _number(row, "value"), indicator.target(area)
-    cells = row[2]
-    return {
-        "value": value,
-        "reason": str(cells.get("reason", "")),
-        "completeness": _number(row, "completeness"),
-        "partial": bool(cells.get("partial")),
-        "low": _number(row, "low"),
-        "high": _number(row, "high"),
-        "from_ms": _number(row, "from_ms"),
-        "to_ms": _number(row, "to_ms"),
-        "simulated": bool(cells.get("simulated")),
-        "rule": str(cells.get("rule", "")),
-        "target_met": None if target is None or value is None else met(target, value),
-    }
-
-
-def _target(indicator: Indicator, area: str) -> Json | None:
-    target = indicator.target(area)
-    if target is None:
-        return None
-    return {
-        "value": target.value,
-        "sense": target.sense,
-        "year": target.year,
-        "nature": target.nature,
-        "source": target.source,
-    }
-
-
-def _number(row: Figure, name: str) -> float | None:
-    """A number of a row, None where the row says that there is none."""
-    cells = row[2]
-    cell = cells.get(name)
-    if not isinstance(cell, float | int) or name in str(cells.get(names.VOID, "")).split(","):
-        return None
-    return float(cell) if math.isfinite(cell) else None
+def quiet(
+    silences: Iterable[Silence], labels: Labels, keys: Iterable[SeriesKey], now_ms: int
+) -> dict[tuple[str, str], str]:
+    """(gateway, device) -> the cause of its silence; a silent gateway silences all of its devices."""
+    places = {(key.gateway, key.device) for key in keys}
+    places |= {(label.gateway, label.device) for label in labels.current(now_ms)}
+    own = {(one.gateway, one.device): one.cause for one in silences}
+    found = {(gateway, device): own.get((gateway, device)) or own.get((gateway, None)) for gateway, device in places}
+    return {place: cause for place, cause in found.items() if cause}
 
 
 def devices(
-    keys: Iterable[SeriesKey], newest: Newest, labels: Labels, silences: Sequence[Silence], now_ms: int
+    keys: Iterable[SeriesKey],
+    newest: Newest,
+    labels: Labels,
+    causes: Mapping[tuple[str, str], str],
+    now_ms: int,
 ) -> list[Json]:
     """Each device that is stored or registered, with its newest values, the silent ones first."""
     fields: dict[tuple[str, str], list[SeriesKey]] = {}
@@ -128,61 +52,86 @@ def devices(
         fields[registered.gateway, registered.device] = []
     for key in keys:
         fields.setdefault((key.gateway, key.device), []).append(key)
-    quiet = {(s.gateway, s.device): s for s in silences}
-    found = []
-    for (gateway, device), own in fields.items():
-        silence = quiet.get((gateway, device)) or quiet.get((gateway, None))
-        label = labels.device(gateway, device, now_ms)
-        found.append(_device(gateway, device, own, newest, label, silence, now_ms))
+    found = [
+        _device(place, own, newest, labels.device(*place, now_ms), causes.get(place), now_ms)
+        for place, own in fields.items()
+    ]
     found.sort(key=lambda one: (one["silent"] is None, one["gateway"], one["device"]))
     return found
 
 
 def _device(
-    gateway: str,
-    device: str,
+    place: tuple[str, str],
     keys: Sequence[SeriesKey],
     newest: Newest,
     label: DeviceLabel | None,
-    silence: Silence | None,
+    silent: str | None,
     now_ms: int,
 ) -> Json:
-    values: list[Json] = []
-    for key in keys:
-        if key in newest:
-            t_ms, value = newest[key]
-            name, unit = name_and_unit(key.field)
-            values.append({"field": key.field, "name": name, "unit": unit, "value": value, "t_ms": t_ms})
+    values = [
+        {"field": key.field, **field_name(key.field)._asdict(), "value": newest[key][1], "t_ms": newest[key][0]}
+        for key in sorted(keys, key=lambda key: rank(key.field))
+        if key in newest
+    ]
     last = max((newest[key][0] for key in keys if key in newest), default=None)
     return {
-        "gateway": gateway,
-        "device": device,
+        "gateway": place[0],
+        "device": place[1],
         "kind": keys[0].measurement if keys else "",
         "title": {"en": label.en, "zh": label.zh} if label else None,
         "role": label.role if label else "",
         "site": label.site if label else "",
+        "areas": list(label.areas) if label else [],
         "simulated": label.simulated if label else False,
         "newest_ms": last,
         "age_ms": None if last is None else max(0, now_ms - last),
         "values": values,
-        "silent": None if silence is None else silence.words,
+        "silent": silent,
     }
 
 
-def gateways(heard: Iterable[Heard], now_ms: int, grace_ms: int) -> list[Json]:
-    """Each gateway, when it was last heard, and what it still holds."""
+def gateways(
+    heard: Iterable[Heard], versions: Mapping[str, str], labels: Labels, now_ms: int, grace_ms: int
+) -> list[Json]:
+    """Each gateway that was heard or that ought to be: when it was last heard, what it still holds, and its clock."""
+    own: dict[str, list[DeviceLabel]] = {}
+    for label in labels.current(now_ms):
+        own.setdefault(label.gateway, []).append(label)
+    said = {one.gateway: one for one in heard}
     return [
         {
-            "gateway": one.gateway,
-            "heard_ms": one.at_ms,
-            "age_ms": max(0, now_ms - one.at_ms),
-            "data_to_ms": one.to_ms,
-            "pending_batches": one.pending,
-            "time_unsure": one.unsure,
-            "silent": one.is_silent(now_ms, grace_ms),
+            "gateway": name,
+            "version": versions.get(name, ""),
+            "areas": sorted({area for label in own.get(name, ()) for area in label.areas}),
+            "devices": len(own.get(name, ())),
+            "simulated": any(label.simulated for label in own.get(name, ())),
+            **_said(said.get(name), now_ms, grace_ms),
         }
-        for one in heard
+        for name in sorted(own.keys() | said.keys())
     ]
+
+
+def _said(one: Heard | None, now_ms: int, grace_ms: int) -> Json:
+    if one is None:
+        return {
+            "heard_ms": None,
+            "age_ms": None,
+            "data_to_ms": None,
+            "pending_batches": 0,
+            "clock_unsure_ms": None,
+            "clock_ahead_ms": None,
+            "silent": True,
+        }
+    ahead_ms = one.to_ms - one.at_ms
+    return {
+        "heard_ms": one.at_ms,
+        "age_ms": max(0, now_ms - one.at_ms),
+        "data_to_ms": one.to_ms,
+        "pending_batches": one.pending,
+        "clock_unsure_ms": one.unsure_ms,
+        "clock_ahead_ms": ahead_ms if ahead_ms > grace_ms else None,
+        "silent": one.is_silent(now_ms, grace_ms),
+    }
 
 
 def silent(silences: Iterable[Silence], labels: Labels, now_ms: int) -> list[Json]:
@@ -190,35 +139,18 @@ def silent(silences: Iterable[Silence], labels: Labels, now_ms: int) -> list[Jso
     found = []
     for one in silences:
         label = labels.device(one.gateway, one.device, now_ms) if one.device else None
+        around = [label] if label else [own for own in labels.current(now_ms) if own.gateway == one.gateway]
         found.append(
             {
                 "gateway": one.gateway,
                 "device": one.device,
                 "title": {"en": label.en, "zh": label.zh} if label else None,
+                "areas": sorted({area for own in around for area in own.areas}),
+                "simulated": any(own.simulated for own in around),
                 "since_ms": one.since_ms,
                 "for_ms": None if one.since_ms is None else max(0, now_ms - one.since_ms),
                 "cause": one.cause,
-                "words": one.words,
                 "missing": dict(one.missing),
             }
         )
     return sorted(found, key=lambda one: one["since_ms"] or 0)
-
-
-def line(window: Window) -> Json:
-    """A series as points, thinned by means over equal counts of readings where there are too many to be seen."""
-    times, values = window.t.tolist(), window.value.tolist()
-    step = -(-len(times) // POINTS_MAX) if times else 1
-    if step > 1:
-        parts = range(0, len(times), step)
-        times = [round(sum(times[at : at + step]) / len(times[at : at + step])) for at in parts]
-        values = [math.fsum(values[at : at + step]) / len(values[at : at + step]) for at in parts]
-    return {"t": times, "v": values}
-
-
-def asks_for(series: Iterable[SeriesKey], gateway: str, device: str, field: str) -> SeriesKey | None:
-    """The series that a request names, None if it is not stored."""
-    for key in series:
-        if (key.gateway, key.device, key.field) == (gateway, device, field) and key.measurement not in names.RESERVED:
-            return key
-    return None

@@ -134,6 +134,9 @@ class FileDisk:
         except sqlite3.Error as error:
             if connection is not None:
                 connection.close()
+            if _no_room(error) and self._ballast.exists():
+                self._ballast.unlink()  # opening needs room for the journal, and deleting needs an open file
+                return self._connect()
             if _no_room(error):
                 raise DiskFull(str(error)) from error
             raise Fatal(

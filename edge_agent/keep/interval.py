@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from data_contract.batch import Block, Body, Counts, Device, Record, Span
 from data_contract.cause import Missing
@@ -20,8 +20,11 @@ CELL_BYTES = 12
 """A value in a batch takes about this much; the estimate only decides when to seal early."""
 
 
-Decode = Callable[[Sequence[int]], tuple[float | None, Quality]]
-"""Registers of one field to its value and quality; the value is None where, and only where, the quality is INVALID."""
+Words = Sequence[Any]
+"""Registers (int), and behind them numbers that the edge has made of them (float or None)."""
+
+Decode = Callable[[Words], tuple[float | None, Quality]]
+"""Words of one field to its value and quality; the value is None where, and only where, the quality is INVALID."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +42,7 @@ class Sample(NamedTuple):
 
     stamp: int
     layout: Layout
-    words: Sequence[int]
+    words: Words
 
     def invalid(self) -> int:
         """How many of its fields hold no value."""

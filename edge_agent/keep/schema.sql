@@ -1,4 +1,4 @@
--- The spool: what has been sealed and is not yet confirmed. user_version 1.
+-- The spool: what has been sealed and is not yet confirmed. user_version 2.
 CREATE TABLE run (
   id        INTEGER PRIMARY KEY,   -- rises with each start of the agent
   run       TEXT NOT NULL UNIQUE,  -- 32 hex digits, never used twice
@@ -18,4 +18,8 @@ CREATE TABLE batch (
   aside     TEXT,                  -- why it is no longer offered; NULL: it is
   body      TEXT NOT NULL,
   PRIMARY KEY (run_id, seq)
+);
+CREATE TABLE memory (
+  device    TEXT PRIMARY KEY,
+  text      TEXT NOT NULL           -- what it must still know after a power cut, as of the last seal
 );

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from data_contract.batch import STOP, Body, Record, Span, write_body
 from edge_agent.errors import DiskFull
@@ -39,12 +39,14 @@ class Sealer:
         give_up: Callable[[int], None],
         confirmed: Callable[[], Sequence[Span]],
         sealed: Callable[[], None],
+        remember: Callable[[], Mapping[str, str]],
         wait_s: float,
     ) -> None:
         """The callables tell and ask the rest of the agent.
 
         `watermark`: mono before which each slot has its outcome; `give_up`: give every slot before an instant one;
-        `confirmed`: what may be deleted; `sealed`: called after each seal.
+        `confirmed`: what may be deleted; `sealed`: called after each seal; `remember`: what devices must still know
+        after a power cut, by device.
         """
         self._clock = clock
         self._timeline = timeline
@@ -55,6 +57,7 @@ class Sealer:
         self._give_up = give_up
         self._confirmed = confirmed
         self._sealed = sealed
+        self._remember = remember
         self._wait_s = wait_s
         self._seq = 0
         self._prev: int | None = None
@@ -152,6 +155,7 @@ class Sealer:
             body=write_body(body),
             clean=final,
             backsteps=segment.backsteps,
+            memory=self._remember(),
         )
 
     async def _date(self) -> None:

@@ -5,8 +5,8 @@ The index knows of each batch only its place and size, so that deciding what to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ from edge_agent.ports import Disk
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_UPGRADES = {1: "CREATE TABLE memory (device TEXT PRIMARY KEY, text TEXT NOT NULL)"}
+"""What an older file lacks, by its version."""
 UNKNOWN_MS = 253_402_300_799_000
 """Upper bound where nothing is known: the end of the year 9999."""
 PENDING_SPANS_MAX = 500
@@ -58,6 +60,8 @@ class Sealed:
     body: str
     clean: bool = False
     backsteps: int = 0
+    memory: Mapping[str, str] = field(default_factory=dict)
+    """By device: what it must still know after a power cut."""
 
 
 class Spool:
@@ -73,6 +77,8 @@ class Spool:
         self.held: dict[tuple[str, int], Held] = {}
         """Batches that are offered, oldest first."""
         self.aside: list[tuple[str, int, int, str]] = []
+        self.memory: dict[str, str] = {}
+        """By device: what it knew at the last seal."""
         self._ids: dict[str, int] = {}
 
     async def open(self) -> None:
@@ -88,6 +94,10 @@ class Spool:
         if version == 0:
             for statement in resources.files("edge_agent.keep").joinpath("schema.sql").read_text("utf-8").split(";\n"):
                 db.execute(statement)
+        elif version < SCHEMA_VERSION:
+            for old in range(version, SCHEMA_VERSION):
+                db.execute(_UPGRADES[old])
+        if version < SCHEMA_VERSION:
             db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         self._load(db)
         # A run that died before its first seal left nothing to name; the one before it must still be named.
@@ -120,6 +130,7 @@ class Spool:
             else:
                 aside.setdefault(reason, []).append((run, seq))
         self.aside = [(*span, reason) for reason, keys in aside.items() for span in spans(keys)]
+        self.memory = dict(db.execute("SELECT device, text FROM memory"))
 
     def pending(self, confirmed: Sequence[Span]) -> list[Span]:
         """What is held and not yet confirmed, as spans; never more than PENDING_SPANS_MAX."""
@@ -146,6 +157,7 @@ class Spool:
                 "UPDATE run SET last=?, to_ms=?, clean=?, backsteps=? WHERE id=?",
                 (sealed.seq, to_ms, sealed.clean, sealed.backsteps, run_id),
             )
+            db.executemany("INSERT OR REPLACE INTO memory (device, text) VALUES (?, ?)", sealed.memory.items())
 
         def work(db: sqlite3.Connection) -> None:
             self._delete(db, confirmed)

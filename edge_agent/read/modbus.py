@@ -7,7 +7,6 @@ docs/decisions/006-conversations.md.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import struct
 from dataclasses import dataclass
@@ -20,14 +19,9 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInput
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
 from edge_agent.ports import Answer, Ask, Talk
+from edge_agent.read.conversation import TIMEOUTS_MAX, Retry, carry
 
 CONNECT_TIMEOUT_S = 3.0
-RECONNECT_MIN_S, RECONNECT_MAX_S = 1.0, 30.0
-"""First and longest pause between attempts to connect; requests in between fail at once."""
-
-TIMEOUTS_MAX = 10
-"""Requests in a row without an answer from any unit after which the connection itself is suspected and made anew."""
-
 RECEIVE_BYTES = 4096
 """What is taken from the connection at once. (asyncio's own buffer of 256 KiB is made anew for each answer, and doubles
 the cost of receiving it.)"""
@@ -38,7 +32,7 @@ ANSWER_HEAD = 9
 FRAME_BYTES_MAX = 254
 """Largest unit id + PDU by the specification; a header that announces more is not Modbus."""
 
-_REQUEST = {"holding": ReadHoldingRegistersRequest, "input": ReadInputRegistersRequest}
+REQUEST = {"holding": ReadHoldingRegistersRequest, "input": ReadInputRegistersRequest}
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
@@ -56,7 +50,7 @@ class _Frames:
 
 @lru_cache(maxsize=4096)
 def _frames(ask: Ask) -> _Frames:
-    request = _REQUEST[ask.table](address=ask.address, count=ask.count, dev_id=ask.unit)
+    request = REQUEST[ask.table](address=ask.address, count=ask.count, dev_id=ask.unit)
     frame = FramerSocket(DecodePDU(is_server=False)).buildFrame(request)
     answer = struct.pack(">HHBBB", 0, 3 + 2 * ask.count, ask.unit, request.function_code, 2 * ask.count)
     return _Frames(frame[2:], answer, struct.Struct(f">{ask.count}H"))
@@ -204,7 +198,7 @@ def _registers(answer: ModbusPDU, ask: Ask) -> Answer:
     if answer.isError():
         code = getattr(answer, "exception_code", "?")
         return NotSampled(Missing.EXCEPTION, f"exception {code} at {ask.table} {ask.address}")
-    if answer.function_code != _REQUEST[ask.table].function_code or len(answer.registers) != ask.count:
+    if answer.function_code != REQUEST[ask.table].function_code or len(answer.registers) != ask.count:
         return NotSampled(Missing.EXCEPTION, f"not {ask.count} registers at {ask.table} {ask.address}")
     return answer.registers
 
@@ -215,20 +209,11 @@ class ModbusTcpBus:
     def __init__(self, *, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._connection: _Connection | None = None
-        self._retry_at_s = 0.0
-        self._pause_s = RECONNECT_MIN_S
+        self._retry = Retry()
 
     async def carry(self, talk: Talk) -> None:
         """See `Bus`. Where there is no connection, requests are answered at once, with BUS_DOWN."""
-        with contextlib.closing(talk):
-            ask = next(talk, None)
-            while ask is not None:
-                try:
-                    connection = await self._connected()
-                except NotSampled as why:
-                    ask = _said(talk, why)
-                else:
-                    ask = await connection.carry(talk, ask)
+        await carry(talk, self._connected)
 
     async def _connected(self) -> _Connection:
         last = self._connection
@@ -237,32 +222,21 @@ class ModbusTcpBus:
         await self.close()
         loop = asyncio.get_running_loop()
         if last is not None and last.answered:
-            self._pause_s = RECONNECT_MIN_S
+            self._retry.worked()
         elif last is not None:
-            self._wait(loop.time())
-        if loop.time() < self._retry_at_s:
+            self._retry.failed(loop.time())
+        if not self._retry.may(loop.time()):
             raise NotSampled(Missing.BUS_DOWN, f"no connection to {self._host}:{self._port}")
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, self._connection = await loop.create_connection(_Connection, self._host, self._port)
         except OSError as error:  # TimeoutError is one
-            self._wait(loop.time())
+            self._retry.failed(loop.time())
             raise NotSampled(Missing.BUS_DOWN, f"cannot connect to {self._host}:{self._port}") from error
         return self._connection
-
-    def _wait(self, now_s: float) -> None:
-        self._retry_at_s = now_s + self._pause_s
-        self._pause_s = min(self._pause_s * 2, RECONNECT_MAX_S)
 
     async def close(self) -> None:
         """Let the connection go."""
         if self._connection is not None and self._connection.transport is not None:
             self._connection.transport.abort()
         self._connection = None
-
-
-def _said(talk: Talk, answer: Answer) -> Ask | None:
-    try:
-        return talk.send(answer)
-    except StopIteration:
-        return None

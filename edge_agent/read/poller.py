@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from data_contract.cause import Missing
+from data_contract.reading import Quality
 from data_contract.schedule import Poll
 from edge_agent.errors import NotSampled
 from edge_agent.keep.interval import Decode, Interval, Layout, Sample
-from edge_agent.ports import Answer, Ask, Bus, Clock, Talk
+from edge_agent.ports import Answer, Ask, Bus, Civil, Clock, Talk
 from edge_agent.read.breaker import Breaker
 from edge_agent.read.pace import Pace
 from edge_agent.read.planner import Request
+from edge_agent.weigh.bin import FIELDS, BinMeter
 
 log = logging.getLogger("loopgauge.edge.poller")
 
@@ -39,6 +41,15 @@ class FieldReader:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighing:
+    """Which field of a poll group is a bin's load, which one tells of its door, and what keeps its totals."""
+
+    weight: str
+    door: str | None
+    meter: BinMeter
+
+
+@dataclass(frozen=True, slots=True)
 class PollPlan:
     """How one poll group of one device is read."""
 
@@ -47,20 +58,48 @@ class PollPlan:
     timeout_s: float
     requests: tuple[Request, ...]
     readers: Mapping[str, FieldReader]
+    bin: Weighing | None = None
 
 
 class _Asking:
-    """One request of a plan, ready to be made again and again."""
+    """One request of a plan, ready to be made again and again.
+
+    The request that brings a bin's weight brings what the edge makes of it, too: it is sampled and missed with it.
+    """
 
     def __init__(self, plan: PollPlan, request: Request) -> None:
         self.request = request
+        weighs = plan.bin is not None and plan.bin.weight in request.fields
+        self.bin = plan.bin if weighs else None
+        self.readings = len(request.fields) + (len(FIELDS) if weighs else 0)
         self.ask = Ask(plan.unit, request.table, request.address, request.count, plan.timeout_s)
         parts = []
         for name in request.fields:
             reader = plan.readers[name]
             start = reader.address - request.address
             parts.append((name, slice(start, start + reader.registers), reader.decode))
-        self.layout = Layout(tuple(parts))
+        self._decode = {name: (part, decode) for name, part, decode in parts}
+        if weighs:
+            parts += [(name, slice(request.count + n, request.count + n + 1), _made) for n, name in enumerate(FIELDS)]
+        self.layout: Layout = Layout(tuple(parts))
+
+    def words(self, answer: Sequence[int], civil: Callable[[], Civil]) -> Sequence[float | None]:
+        """What a sample keeps: the registers, and behind them what the edge made of them."""
+        if self.bin is None:
+            return answer
+        raw = self._value(self.bin.weight, answer)
+        door = None if self.bin.door is None else self._value(self.bin.door, answer)
+        return [*answer, *self.bin.meter.weigh(raw, door_open=bool(door), civil=civil())]
+
+    def _value(self, name: str, answer: Sequence[int]) -> float | None:
+        part, decode = self._decode[name]
+        return decode(answer[part])[0]
+
+
+def _made(words: Sequence[float | None]) -> tuple[float | None, Quality]:
+    """A value that was made at the edge is kept as it is."""
+    (value,) = words
+    return value, Quality.INVALID if value is None else Quality.GOOD
 
 
 def _miss(missing: dict[Missing, int], cause: Missing, readings: int) -> None:
@@ -122,15 +161,15 @@ class Poller:
         else:
             for asking in self._askings[index]:
                 if not self._breakers[plan.unit].may_ask(asyncio.get_running_loop().time()):
-                    _miss(missing, Missing.ASLEEP, len(asking.request.fields))
+                    _miss(missing, Missing.ASLEEP, asking.readings)
                     continue
                 stamp = self._pace.stamp(self._clock.mono_ms(), due, index)
                 answer = yield asking.ask
                 self._learn(plan, asking.request, answer)
                 if isinstance(answer, NotSampled):
-                    _miss(missing, answer.cause, len(asking.request.fields))
+                    _miss(missing, answer.cause, asking.readings)
                     continue
-                samples.append(Sample(stamp, asking.layout, answer))
+                samples.append(Sample(stamp, asking.layout, asking.words(answer, self._clock.civil)))
         if self._pace.resolved(due, index):
             self._interval.add(plan.poll, due, samples, missing)
 

@@ -15,6 +15,8 @@ import aiomqtt
 from data_contract.topics import READY, Channel, topic
 from edge_agent.config import UplinkConfig
 from edge_agent.errors import Fatal, NotConnected
+from yaml_models import tls
+from yaml_models.bad_file import BadFile
 
 INCOMING_MAX = 1000
 """Messages from the cloud that wait to be handled; more are dropped, and answered again after a repeat."""
@@ -27,17 +29,11 @@ logging.getLogger("mqtt").setLevel(logging.CRITICAL)
 
 
 def tls_context(config: UplinkConfig) -> ssl.SSLContext | None:
-    """TLS 1.2 or later, the broker's certificate checked; None on loopback. Raises Fatal where a file is unusable."""
-    if config.tls is None:
-        return None
+    """None on loopback. Raises Fatal where a file is unusable."""
     try:
-        context = ssl.create_default_context(cafile=config.tls.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if config.tls.cert_file is not None:
-            context.load_cert_chain(config.tls.cert_file, config.tls.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise Fatal(f"uplink.tls: {error}; check ca_file, cert_file and key_file") from None
-    return context
+        return None if config.tls is None else tls.tls_context(config.tls)
+    except BadFile as error:
+        raise Fatal(f"uplink.tls: {error}") from None
 
 
 def _keepalive_s(config: UplinkConfig) -> int:

@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 _DESCRIPTION = """\
-Serve the page: indicators with target and completeness, newest values, and silent devices with the cause. It has no
-login, so it listens on loopback only, unless told otherwise.
+Serve the page, in Chinese and English: indicators beside their targets, bins to collect today, a chart per device,
+gateways, and who is silent and why. It has no login, so it listens on loopback only, unless told otherwise.
 
 Reads the store and assets.yaml. Writes nothing. LOOPGAUGE_CLOCK sets civil time. The exit code is 0 after SIGTERM,
 1 if the address cannot be had, 2 for bad input.

@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+SPEED_MAX = 3000
+"""A simulated second is then a third of a real millisecond; what waits for hardware cannot keep up beyond."""
+
 
 def _seconds(text: str) -> float:
     """`60s`, `2m`, `1h` or a number of seconds."""
@@ -23,8 +26,9 @@ def add_parser(subparsers: Any) -> None:
     """Add the verb."""
     parser = subparsers.add_parser(
         "demo",
-        help="simulated meters to a live page, all on this machine",
-        description="Starts meters, agent, broker, ingest, rollups and page on loopback. Writes into its folder only.",
+        help="a small simulated city on a live page, all on this machine",
+        description="Makes two weeks of history, then starts meters, three agents, broker, ingest, rollups and page on"
+        " loopback. Writes into its folder only. In the end it holds what is stored against what the meters showed.",
     )
     parser.add_argument(
         "--for",
@@ -64,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     from loopgauge.demo.broker import find_mosquitto
     from loopgauge.demo.demo import DemoFailed, Options, demo
 
-    if not 1 <= args.speed <= 600:
-        return complain("demo: --speed must lie between 1 and 600", 2)
+    if not 1 <= args.speed <= SPEED_MAX:
+        return complain(f"demo: --speed must lie between 1 and {SPEED_MAX}", 2)
     options = Options(
         seconds=args.seconds,
         report=args.report,

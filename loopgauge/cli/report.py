@@ -7,8 +7,8 @@ from typing import Any
 
 _DESCRIPTION = """\
 Compute the indicators of assets.yaml over exactly [--from, --to) and print them with numerator, denominator,
-completeness, interval, target and the version of the rule. A time without an offset is meant in the zone of
-assets.yaml.
+completeness, interval, target and the version of the rule. Beside the target of a year, `against` says what part of
+which year the figure is. A time without an offset is meant in the zone of assets.yaml.
 
 Reads the store (readings up to 40 days, hourly rollups beyond) and assets.yaml. Writes nothing but the report.
 The exit code is 0, 1 if the store does not answer, 2 for bad input.

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from loopgauge.cli import simulate_gateway
+
 _DESCRIPTION = """\
 Serve the meters of a scenario over Modbus TCP until SIGTERM or SIGINT.
 
@@ -13,6 +15,18 @@ Reads the scenario and the device profiles that it names. Writes RECORD (SQLite:
 an existing record of the same scenario is gone on with) and, once all ports listen, PORTS (JSON: host, port and unit id
 of each device). LOOPGAUGE_CLOCK sets civil time.
 """
+
+
+def _span_s(text: str) -> float:
+    """`14d`, `36h`, `90m`, `60s` or a number of seconds; at most ten years."""
+    factor = {"s": 1, "m": 60, "h": 3600, "d": 86_400}.get(text[-1:], 0)
+    try:
+        seconds = float(text[:-1]) * factor if factor else float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3660 * 86_400:
+        raise argparse.ArgumentTypeError(f"expected a time such as 14d, 36h or 600s, got {text!r}")
+    return seconds
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,7 +49,15 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (%(default)s)")
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the scenario's")
+    parser.add_argument(
+        "--history",
+        type=_span_s,
+        default=0.0,
+        metavar="TIME",
+        help="the world began this long before the clock, such as 14d (0)",
+    )
     parser.set_defaults(run=run)
+    simulate_gateway.add_kind(kinds)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
             stop=stop,
             host=args.host,
             port_base=args.port_base,
+            history_ms=round(args.history * 1000),
         )
 
     logging.basicConfig(format="%(message)s")

@@ -1,4 +1,4 @@
-"""The demo: starts every program of the line on loopback, watches over it, and judges it in the end by the record.
+"""The demo: makes a history, starts every program of the line on loopback, and judges it in the end by the record.
 
 The live period begins on a whole simulated hour, once the first readings are in the store, so that its indicators are
 those of whole hours.
@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,24 +22,30 @@ from typing import Any
 import yaml
 
 from data_contract.civil import CLOCK_VARIABLE, ScaledClock
-from loopgauge.demo import summary
+from device_profiles.library import Library
+from loopgauge.demo import sites, story, summary
 from loopgauge.demo.broker import DemoBroker, free_port, start_broker
 from loopgauge.demo.judgement import judge_run
 from loopgauge.demo.processes import Child, ChildFailed, start_verb
 from series_store.open import open_reader, provision
 from series_store.port import Unavailable
+from simulators.load_scenario import Loaded, find, load_scenario, with_seed
 
-GATEWAY = "binhai-1"
-SCENARIO = "demo"
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
-EVERY_S = 60
-"""Sampling and seal interval of the demo's gateway, in simulated s."""
+HISTORY_DAYS = 14
+EVERY_S = (60, 120, 240, 300, 600)
+"""Sampling and seal intervals, in simulated s: a gateway has the shortest that asks it often enough, not too often."""
+ROUNDS_PER_S_MAX = 5.0
+BIN_ROUNDS_PER_S_MAX = 8.0
+"""Bins are few, and what is put in between the last two looks before an emptying is lost."""
 LEAD_S = 8.0
 """Real time that the programs get to start before the first whole hour."""
 START_S_MAX = 60.0
-TAIL_MS = 3 * MINUTE_MS
-"""Simulated time beyond the live period, so that readings lie on both sides of its end."""
-DRAIN_S_MAX = 20.0
+TAIL_ROUNDS = 3
+"""Sampling intervals beyond the live period, so that readings lie on both sides of its end."""
+DRAIN_S_MAX = 120.0
+"""How long the end waits for the rest of the history to be stored."""
+HISTORY_TOLERANCE_MS = 1000
 FOREVER_MS = 2**53
 MARKER = ".loopgauge-demo"
 
@@ -60,6 +65,9 @@ class Options:
     speed: float
     broker: str
     folder: Path
+    scenario: str = "demo"
+    profiles: Path | None = None
+    """Folder with profiles that the agents go by instead of the catalog's."""
 
 
 def _prepare(folder: Path) -> None:
@@ -72,11 +80,10 @@ def _prepare(folder: Path) -> None:
     (folder / MARKER).touch()
 
 
-def _clock(speed: float) -> ScaledClock:
-    """A civil time that reaches its next whole hour after the lead."""
-    real_ms = int(time.time() * 1000)
-    hour_ms = real_ms // HOUR_MS * HOUR_MS
-    return ScaledClock(origin_ms=hour_ms - int(LEAD_S * 1000 * speed), real_origin_ms=real_ms, speed=speed)
+def _origin_ms(speed: float) -> int:
+    """Where civil time begins, so that it reaches its next whole hour after the lead."""
+    hour_ms = int(time.time() * 1000) // HOUR_MS * HOUR_MS
+    return hour_ms - int(LEAD_S * 1000 * speed)
 
 
 class Demo:
@@ -85,11 +92,14 @@ class Demo:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.folder = options.folder
-        self.clock = _clock(options.speed)
+        self.origin_ms = _origin_ms(options.speed)
+        self.begin_ms = self.origin_ms - HISTORY_DAYS * 24 * HOUR_MS
+        self.clock = ScaledClock(origin_ms=self.origin_ms, real_origin_ms=0, speed=options.speed)
         self.store = f"sqlite:{self.folder / 'store'}"
         self.record = self.folder / "record.db"
         self.assets = self.folder / "assets.yaml"
-        self._env = {**os.environ, CLOCK_VARIABLE: self.clock.text(), "PYTHONUNBUFFERED": "1"}
+        self.loaded: Loaded = with_seed(load_scenario(find(options.scenario), Library().load), options.seed)
+        self.gateways = sites.gateways(self.loaded.scenario)
         self._children: list[Child] = []
         self._broker: DemoBroker | None = None
         self.port = 0
@@ -98,8 +108,21 @@ class Demo:
         """Simulated time, ms UTC."""
         return self.clock.now_ms(time.time() * 1000)
 
+    @property
+    def past(self) -> story.Past:
+        """The history before the demo's clock begins."""
+        options = self.options
+        return story.Past(options.scenario, options.seed, self.record, self.begin_ms, self.origin_ms, options.profiles)
+
+    def every_s(self, gateway: str) -> int:
+        """How often a gateway reads its devices, in simulated s."""
+        weighs = any(name in self.loaded.scenario.bins for name in sites.devices_of(self.loaded.scenario, gateway))
+        rounds_max = BIN_ROUNDS_PER_S_MAX if weighs else ROUNDS_PER_S_MAX
+        return next((every for every in EVERY_S if self.options.speed / every <= rounds_max), EVERY_S[-1])
+
     async def _verb(self, name: str, *words: str) -> Child:
-        child = await start_verb(name, words, folder=self.folder, env=self._env)
+        env = {**os.environ, CLOCK_VARIABLE: self.clock.text(), "PYTHONUNBUFFERED": "1"}
+        child = await start_verb(name, words, folder=self.folder, env=env)
         self._children.append(child)
         return child
 
@@ -109,25 +132,16 @@ class Demo:
             child.check()
 
     async def start(self) -> None:
-        """Everything but the agent, until it listens; then the agent."""
-        begin = datetime.fromtimestamp(self.clock.origin_ms / 1000, UTC).isoformat(timespec="seconds")
+        """The history; then the clock, and everything but the agents, until it listens; then the agents."""
         assets = resources.files("loopgauge.demo").joinpath("assets.yaml").read_text("utf-8")
-        self.assets.write_text(assets.replace("{origin}", begin), "utf-8")
+        self.assets.write_text(assets.replace("{origin}", _iso(self.begin_ms)), "utf-8")
         await provision(self.store)
-        ports = self.folder / "ports.json"
-        seed = ("--seed", str(self.options.seed))
-        await self._verb(
-            "world",
-            "simulate",
-            "modbus",
-            "--scenario",
-            SCENARIO,
-            "--record",
-            str(self.record),
-            "--ports",
-            str(ports),
-            *seed,
+        await story.make(
+            self.past, {name: self._site_file(name, {}, 1883, "past-") for name in self.gateways}, self.folder
         )
+        self.clock = ScaledClock(self.origin_ms, int(time.time() * 1000), self.options.speed)
+        ports = self.folder / "ports.json"
+        await self._verb("world", *self._world_words(ports))
         self._broker = await start_broker(self.options.broker, self.folder)
         await self._verb("ingest", "ingest", "run", str(self._ingest_file(self._broker)))
         common = ("--store", self.store, "--assets", str(self.assets))
@@ -136,48 +150,43 @@ class Demo:
         await self._verb("console", "console", *common, "--port", str(self.port))
         await self._until(ports.exists, "the simulated meters do not listen")
         await self._until(self._page_answers, "the page does not answer")
-        await self._verb(
-            "agent", "edge", "run", str(self._site_file(json.loads(ports.read_text("utf-8")), self._broker))
-        )
+        places = json.loads(ports.read_text("utf-8"))
+        for name in self.gateways:
+            await self._agent(name, self._site_file(name, places, self._broker.port), ports)
+
+    def _world_words(self, ports: Path) -> list[str]:
+        words = ["simulate", "modbus", "--scenario", self.options.scenario, "--seed", str(self.options.seed)]
+        words += ["--record", str(self.record), "--ports", str(ports), "--history", f"{HISTORY_DAYS}d"]
+        return words
+
+    async def _agent(self, gateway: str, site: Path, ports: Path) -> None:
+        """An agent as on any gateway, but for one with a chip on its pins: those are simulated in its process."""
+        words = ["edge", "run", str(site)]
+        if sites.on_pins(self.loaded.scenario, gateway):
+            words = ["simulate", "gateway", str(site), "--feed", str(ports)]
+        if self.options.profiles:
+            words += ["--profiles", str(self.options.profiles)]
+        await self._verb(f"agent-{gateway}", *words)
 
     def _ingest_file(self, broker: DemoBroker) -> Path:
-        file = self.folder / "ingest.yaml"
-        said = {
-            "worker": "demo",
-            "broker": {"host": "127.0.0.1", "port": broker.port, "shared": broker.shares},
-            "store": {"url": self.store},
-            "gateways_file": str(self.folder / "gateways.json"),
-            "dead_letters": str(self.folder / "dead"),
-        }
-        file.write_text(yaml.safe_dump(said, sort_keys=False), "utf-8")
-        return file
+        said = sites.ingest(broker_port=broker.port, shared=broker.shares, store=self.store, folder=str(self.folder))
+        return self._written("ingest.yaml", said)
 
-    def _site_file(self, ports: dict[str, Any], broker: DemoBroker) -> Path:
-        file = self.folder / "site.yaml"
-        profiles = {"energy-meter": "eastron-sdm630"}
-        every = {"tuf-2000m": {"main": EVERY_S, "diagnosis": EVERY_S}, "eastron-sdm630": {"main": EVERY_S}}
-        devices = {}
-        for name, at in ports.items():
-            profile = profiles.get(name, "tuf-2000m")
-            devices[name] = {
-                "profile": profile,
-                "bus": name,
-                "unit_id": at["unit_id"],
-                "every_s": dict(every[profile]),
-                "simulated": True,
-            }
-        said = {
-            "gateway": GATEWAY,
-            "board": "demo",
-            "seal_every_s": EVERY_S,
-            "spool": {"file": str(self.folder / "spool.db")},
-            "uplink": {"host": "127.0.0.1", "port": broker.port},
-            "clock": {"trust": "always"},
-            "buses": {
-                name: {"type": "modbus_tcp", "host": at["host"], "port": at["port"]} for name, at in ports.items()
-            },
-            "devices": devices,
-        }
+    def _site_file(self, gateway: str, places: sites.Places, broker_port: int, prefix: str = "") -> Path:
+        said = sites.site(
+            gateway,
+            scenario=self.loaded.scenario,
+            profiles=self.loaded.profiles,
+            places=places,
+            every_s=self.every_s(gateway),
+            since=_iso(self.begin_ms),
+            spool=str(self.folder / f"{gateway}.spool.db"),
+            broker_port=broker_port,
+        )
+        return self._written(f"{prefix}{gateway}.yaml", said)
+
+    def _written(self, name: str, said: dict[str, Any]) -> Path:
+        file = self.folder / name
         file.write_text(yaml.safe_dump(said, sort_keys=False), "utf-8")
         return file
 
@@ -201,39 +210,53 @@ class Demo:
             return b" 200 " in line
         return False
 
-    async def _first_reading(self) -> bool:
+    async def _first_readings(self) -> bool:
         reader = open_reader(self.store)
         try:
-            return any(receipt.readings for receipt in await reader.last_receipts())
+            newest = await reader.last_receipts()
         except Unavailable:
             return False
         finally:
             await reader.close()
+        return {r.gateway for r in newest if r.readings and r.from_ms >= self.origin_ms} >= set(self.gateways)
 
     async def live_from(self) -> int:
-        """The whole hour at which the live period begins, after the first readings are in the store."""
-        await self._until(self._first_reading, "no reading reaches the store")
+        """The whole hour at which the live period begins, after the first readings of all are in the store."""
+        await self._until(self._first_readings, "not every gateway's readings reach the store")
         return -(-self.now_ms() // HOUR_MS) * HOUR_MS
 
     async def wait_until(self, t_ms: int, stop: asyncio.Event, *, say: str) -> None:
         """Wait for a simulated instant, with progress on a terminal, or until stopped."""
+        loaded = 0.0
         while not stop.is_set() and (left_ms := t_ms - self.now_ms()) > 0:
             self.check()
-            if sys.stderr.isatty() and t_ms < FOREVER_MS:
-                print(f"\r{say}: {self.clock.real_s(left_ms):4.0f} s left ", end="", file=sys.stderr, flush=True)
+            loaded = loaded if loaded >= 1 else await story.stored(self.store, self.gateways, self.past)
+            history = f"; history loaded: {loaded:4.0%}" if loaded < 1 else ""
+            left = f": {self.clock.real_s(left_ms):4.0f} s left" if t_ms < FOREVER_MS else ""
+            story.show(f"{say}{left}{history}")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(1.0, self.clock.real_s(left_ms))):
                     await stop.wait()
-        if sys.stderr.isatty():
-            print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+        story.show("")
 
-    async def stop_agent(self) -> None:
-        """Let the agent seal and drain what it has, within a bound."""
-        agent = self._children.pop()
-        assert agent.name == "agent"
-        code = await agent.stop()
-        if code != 0:
-            raise DemoFailed(f"the agent ended with {code}: {agent.last_words()}")
+    async def history_stored(self) -> None:
+        """Wait until the whole history is in the store. Raises DemoFailed."""
+
+        async def done() -> bool:
+            share = await story.stored(self.store, self.gateways, self.past)
+            story.show(f"the rest of the history goes into the store: {share:4.0%}")
+            return share >= 1
+
+        await self._until(done, "the history does not get into the store", DRAIN_S_MAX)
+        story.show("")
+
+    async def stop_agents(self) -> None:
+        """Let the agents seal and drain what they have, within a bound."""
+        agents = [child for child in self._children if child.name.startswith("agent-")]
+        self._children = [child for child in self._children if child not in agents]
+        for agent, code in zip(agents, await asyncio.gather(*[agent.stop() for agent in agents]), strict=True):
+            if code != 0:
+                raise DemoFailed(f"{agent.name} ended with {code}: {agent.last_words()}")
 
     async def stop(self) -> None:
         """End every program, the readers first."""
@@ -242,6 +265,10 @@ class Demo:
         if self._broker is not None:
             await self._broker.stop()
             self._broker = None
+
+
+def _iso(t_ms: int) -> str:
+    return datetime.fromtimestamp(t_ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 async def demo(options: Options) -> int:
@@ -253,36 +280,43 @@ async def demo(options: Options) -> int:
     run = Demo(options)
     began_s = time.monotonic()
     try:
-        await run.start()
-        print(
-            f"page: http://127.0.0.1:{run.port}   (simulated, {options.speed:g} times as fast, {options.broker})",
-            flush=True,
-        )
-        from_ms = await run.live_from()
-        to_ms = await _live(run, from_ms, stop)
-        await run.stop_agent()
+        live = await _lived(run, stop)
+        if live is None:
+            print("stopped before there was anything to judge")
+            return 0
+        await run.history_stored()
+        await run.stop_agents()
     except ChildFailed as error:
         raise DemoFailed(str(error)) from None
     finally:
         await run.stop()
+    from_ms, to_ms = live
     report = await judge_run(
         store=run.store,
         record=run.record,
         assets=run.assets,
-        gateway=GATEWAY,
+        gateways=run.gateways,
+        origin_ms=run.origin_ms,
         now_ms=run.now_ms(),
-        live=(from_ms, to_ms),
-        tolerance_ms=int(2000 * options.speed),
+        live=live,
+        tolerance_ms=(HISTORY_TOLERANCE_MS, int(2000 * options.speed)),
     )
     report |= {
         "store": "sqlite",
         "broker": options.broker,
         "seed": options.seed,
+        "speed": options.speed,
+        "live_seconds": round(run.clock.real_s(to_ms - from_ms), 1),
         "seconds": round(time.monotonic() - began_s, 1),
     }
-    if options.report is not None:
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return _said(report, options.report)
+
+
+def _said(report: dict[str, Any], file: Path | None) -> int:
+    """Write and print the report; the exit code."""
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
     for line in summary.lines(report):
         print(line)
     wrong = summary.faults(report)
@@ -291,12 +325,39 @@ async def demo(options: Options) -> int:
     return 1 if wrong else 0
 
 
-async def _live(run: Demo, from_ms: int, stop: asyncio.Event) -> int:
-    """Wait for the end of the live period; the end of the period to judge (ms UTC)."""
+async def _lived(run: Demo, stop: asyncio.Event) -> tuple[int, int] | None:
+    """Start everything and wait for the end of the live period: that which is to be judged (ms UTC).
+
+    None if `stop` came before the live period had begun.
+    """
+    begun = asyncio.create_task(_begun(run), name="start")
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({begun, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not begun.done():
+            return None
+        from_ms = begun.result()
+    finally:
+        for task in (begun, stopped):
+            task.cancel()
+        await asyncio.gather(begun, stopped, return_exceptions=True)
     await run.wait_until(from_ms, stop, say="the live period begins on the hour")
+    tail_ms = TAIL_ROUNDS * max(map(run.every_s, run.gateways)) * 1000
     if run.options.seconds is None:
         await run.wait_until(FOREVER_MS, stop, say="live; Ctrl-C ends it")
-        return max(from_ms + MINUTE_MS, run.now_ms() - TAIL_MS)
-    to_ms = from_ms + int(run.options.seconds * 1000 * run.options.speed)
-    await run.wait_until(to_ms + TAIL_MS, stop, say="live")
-    return min(to_ms, max(from_ms + MINUTE_MS, run.now_ms() - TAIL_MS))
+        to_ms = FOREVER_MS
+    else:
+        to_ms = from_ms + int(run.options.seconds * 1000 * run.options.speed)
+        await run.wait_until(to_ms + tail_ms, stop, say="live")
+    to_ms = min(to_ms, run.now_ms() - tail_ms)
+    return None if to_ms < from_ms + MINUTE_MS else (from_ms, to_ms)
+
+
+async def _begun(run: Demo) -> int:
+    """The whole hour at which the live period begins, once everything runs."""
+    await run.start()
+    print(
+        f"page: http://127.0.0.1:{run.port}   (simulated, {run.options.speed:g} times as fast, {run.options.broker})",
+        flush=True,
+    )
+    return await run.live_from()

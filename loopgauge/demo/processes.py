@@ -39,6 +39,12 @@ class Child:
                 f"{self.name} ended with {self._process.returncode}: {self.last_words()} (see {self._log})"
             )
 
+    def done(self) -> bool:
+        """Whether it has ended well; raise ChildFailed if it has not ended well."""
+        if self._process.returncode:
+            self.check()
+        return self._process.returncode == 0
+
     def last_words(self) -> str:
         """The last line of its log."""
         with contextlib.suppress(OSError):

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 ERROR_MAX = 0.001
-"""Largest relative error of an indicator against what the meters showed."""
+"""Largest relative error of an indicator against what the meters showed, over at least LIVE_S_MIN."""
+LIVE_S_MIN = 60.0
+"""Meter and agent date an answer some real ms apart. In a shorter live period that is more of the whole."""
+CLASSES_MAX = math.sqrt(2)
+"""Largest error against the truth over the combined class: two meters may both err by their whole class."""
+EVENTFUL = {"waste_diversion": 86_400.0}
+"""Indicator → from how many simulated s on it is judged: what single deposits make is vague in less."""
+
+PERIODS = {"readings": "live", "history": "history"}
+"""Key of the report → what a person calls it."""
+
+HEAD = ("indicator", "area", "value", "target", "the meters showed", "truly")
 
 
 def relative_error(value: float | None, truth: float | None) -> float | None:
@@ -18,40 +31,81 @@ def relative_error(value: float | None, truth: float | None) -> float | None:
 
 def faults(report: Mapping[str, Any]) -> list[str]:
     """What is wrong with a run, one line each; empty: nothing."""
-    readings = report["readings"]
-    found = []
-    if readings["missing"]:
-        found.append("readings are missing: " + ", ".join(f"{n} {cause}" for cause, n in readings["missing"].items()))
-    if readings["duplicates"]:
-        found.append(f"{readings['duplicates']} stored readings were never served")
-    if not readings["delivered"]:
-        found.append("no reading was delivered")
+    found = [fault for key, name in PERIODS.items() for fault in _faults_of(name, report[key])]
+    if not report["indicators"]:
+        found.append("there is no indicator")
     for indicator in report["indicators"]:
-        error = indicator["meter_error"]
-        if error is None:
-            found.append(f"{indicator['id']}: there is no value")
-        elif abs(error) > ERROR_MAX:
-            found.append(f"{indicator['id']}: {error:+.3%} from what the meters showed")
+        found += _faults_of_indicator(indicator, report["live_seconds"], report["live_seconds"] * report["speed"])
     return found
+
+
+def _faults_of_indicator(indicator: Mapping[str, Any], live_s: float, simulated_s: float) -> Iterator[str]:
+    name = f"{indicator['id']} ({indicator['area']})"
+    of_meters, of_world = indicator["meter_error"], indicator["world_error"]
+    error_max = ERROR_MAX * max(1.0, LIVE_S_MIN / max(1.0, live_s))
+    if simulated_s < EVENTFUL.get(indicator["id"], 0.0):
+        return
+    if of_meters is None or of_world is None:
+        yield f"{name}: there is no value"
+        return
+    if abs(of_meters) > error_max:
+        yield f"{name}: {of_meters:+.3%} from what the meters showed"
+    if abs(of_world) > CLASSES_MAX * indicator["class_percent"] / 100 + error_max:
+        combined = indicator["class_percent"]
+        yield f"{name}: {of_world:+.2%} from the truth; the combined class of its meters is {combined:.3g} %"
+
+
+def _faults_of(name: str, readings: Mapping[str, Any]) -> Iterator[str]:
+    if readings["missing"]:
+        causes = ", ".join(f"{number} {cause}" for cause, number in readings["missing"].items())
+        yield f"{name}: readings are missing: {causes}"
+    if readings["duplicates"]:
+        yield f"{name}: {readings['duplicates']} stored readings were never served"
+    if not readings["delivered"]:
+        yield f"{name}: no reading was delivered"
 
 
 def lines(report: Mapping[str, Any]) -> Sequence[str]:
     """The report for a person."""
-    readings = report["readings"]
-    said = [
-        f"readings: {readings['expected']} called for, {readings['sampled']} sampled,"
-        f" {readings['delivered']} in the store as served, {readings['duplicates']} foreign,"
-        f" {readings['redelivered']} sent more than once"
-    ]
-    said += [f"  missing: {n} by {cause}" for cause, n in readings["missing"].items()]
-    for indicator in report["indicators"]:
-        value, truth = indicator["value"], indicator["world_truth"]
-        if value is None:
-            said.append(f"{indicator['id']} ({indicator['area']}): no value")
-            continue
+    said = []
+    for key, name in PERIODS.items():
+        readings = report[key]
         said.append(
-            f"{indicator['id']} ({indicator['area']}): {value:.4g} {indicator['unit']};"
-            f" meters showed {indicator['meter_truth']:.4g} ({indicator['meter_error']:+.4%});"
-            f" truly {truth:.4g} ({indicator['world_error']:+.2%}, the meters' own class)"
+            f"{name}: {readings['expected']} readings called for, {readings['sampled']} sampled,"
+            f" {readings['delivered']} in the store as served, {readings['duplicates']} foreign,"
+            f" {readings['redelivered']} sent more than once"
         )
-    return said
+        said += [f"  missing: {number} by {cause}" for cause, number in readings["missing"].items()]
+    return [*said, *table([HEAD, *map(_row, report["indicators"])])]
+
+
+def _row(indicator: Mapping[str, Any]) -> tuple[str, ...]:
+    unit, target = indicator["unit"] or "", indicator["target"]
+    return (
+        indicator["title"],
+        indicator["area_title"],
+        "none" if indicator["value"] is None else f"{indicator['value']:.5g} {unit}",
+        "-" if target is None else f"{target:g} {unit}",
+        _beside(indicator["meter_truth"], indicator["meter_error"], 3),
+        _beside(indicator["world_truth"], indicator["world_error"], 2),
+    )
+
+
+def _beside(truth: float | None, error: float | None, digits: int) -> str:
+    """A truth, and how far the value is from it."""
+    if truth is None:
+        return "none"
+    return f"{truth:.5g}" if error is None else f"{truth:.5g} ({error:+.{digits}%})"
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows under each other in columns; wide characters take two places."""
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

@@ -1,4 +1,4 @@
-"""The true indicators of a train over a period: from the physical world, and from what its meters showed.
+"""The true indicators over a period: from the physical world, and from what the meters showed.
 
 The scenario says which meter shows which quantity. Nothing here reads the asset register or the store, so a swapped
 role or a lost reading there cannot hide here.
@@ -6,43 +6,40 @@ role or a lost reading there cannot hide here.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from simulators.scenario import Scenario
+from simulators.truth.collected import collected, one_of_each_burst
+from simulators.truth.line import Line, Rise, rise, unbroken
+from simulators.truth.ratios import Ratio, ratios
 from simulators.world.world import World
 
 if TYPE_CHECKING:
     from simulators.truth.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Rise:
-    """How far a totaliser rose between two moments (ms UTC): those asked for, if readings lie around them."""
+LOOK_AROUND_MS = 24 * 3_600_000
+"""How far beyond a period a bin's weights are looked at for the levels at its ends, in ms."""
 
-    value: float
-    from_ms: int
-    to_ms: int
+EMPTYING_SHARE = 0.05
+"""A level that falls by this share of a bin's capacity was an emptying."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrainFigures:
-    """Volumes in m3, energy in kWh and the two indicators of a train; None where a total is missing or 0."""
+class TrueFigure:
+    """One indicator of one area, in % or in kWh/m3; None where a total is missing or the denominator is 0."""
 
-    feed_m3: float | None
-    permeate_m3: float | None
-    energy_kwh: float | None
-
-    @property
-    def recovery(self) -> float | None:
-        """Permeate over feed."""
-        return _ratio(self.permeate_m3, self.feed_m3)
-
-    @property
-    def specific_energy_kwh_m3(self) -> float | None:
-        """Energy over permeate, in kWh/m3."""
-        return _ratio(self.energy_kwh, self.permeate_m3)
+    id: str
+    area: str
+    meter: float | None
+    """By what the meters showed."""
+    world: float | None
+    """By what truly happened."""
+    class_percent: float
+    """Combined class of its meters: the root of the sum of squares."""
 
 
 class Truth:
@@ -55,24 +52,41 @@ class Truth:
         self.origin_ms = int(meta["origin_ms"])
         self.world = World(scenario=self.scenario, origin_ms=self.origin_ms)
 
-    def world_figures(self, train: str, from_ms: int, to_ms: int) -> TrainFigures:
-        """What truly flowed through `train` in [from, to)."""
+    def indicators(self, from_ms: int, to_ms: int) -> list[TrueFigure]:
+        """Every indicator of every area of the scenario over [from, to)."""
+        return [self._figure(ratio, from_ms, to_ms) for ratio in ratios(self.scenario)]
 
-        def rise(name: str) -> float:
-            quantity = f"{train}.{name}"
-            return self.world.value(quantity, to_ms) - self.world.value(quantity, from_ms)
+    def _figure(self, ratio: Ratio, from_ms: int, to_ms: int) -> TrueFigure:
+        totals = dict.fromkeys((*ratio.over, *ratio.under))
+        shown = {name: self.shown_total(name, from_ms, to_ms) for name in totals}
+        true = {name: self.world.value(name, to_ms) - self.world.value(name, from_ms) for name in totals}
+        meters = {meter[0] for name in totals if (meter := self.meter_of(_shown_by(name))) is not None}
+        classes = [self.scenario.meters[device].class_percent for device in sorted(meters)]
+        return TrueFigure(ratio.id, ratio.area, _of_totals(ratio, shown), _of_totals(ratio, true), math.hypot(*classes))
 
-        return TrainFigures(rise("feed.volume_m3"), rise("permeate.volume_m3"), rise("energy.energy_kwh"))
+    def shown_total(self, quantity: str, from_ms: int, to_ms: int) -> float | None:
+        """How far a total of the world rose in [from, to) by the meter that shows it, a bin's by its scale."""
+        meter = self.meter_of(_shown_by(quantity))
+        if meter is None:
+            return None
+        if quantity.endswith(_MASS_IN):
+            found = rise(self._collected(quantity.removesuffix(_MASS_IN), *meter, from_ms, to_ms), from_ms, to_ms)
+        else:
+            found = self.shown_rise(*meter, from_ms, to_ms)
+        return found.value if found else None
 
-    def meter_figures(self, train: str, from_ms: int, to_ms: int) -> TrainFigures:
-        """What the meters of `train` showed to have flowed in [from, to)."""
-
-        def rise(name: str) -> float | None:
-            meter = self.meter_of(f"{train}.{name}")
-            found = self.shown_rise(*meter, from_ms, to_ms) if meter else None
-            return found.value if found else None
-
-        return TrainFigures(rise("feed.volume_m3"), rise("permeate.volume_m3"), rise("energy.energy_kwh"))
+    def _collected(self, name: str, device: str, field: str, from_ms: int, to_ms: int) -> Line:
+        around = (from_ms - LOOK_AROUND_MS, to_ms + LOOK_AROUND_MS)
+        cell = self.scenario.meters[device].load_cell
+        door = self.meter_of(f"{name}.door_open")
+        is_open = {t for t, value in self._record.served(*door, *around) if value} if door else set()
+        weights = [
+            (t, value if cell is None else cell.kilograms(value))
+            for t, value in self._record.served(device, field, *around)
+            if value is not None and t not in is_open
+        ]
+        weights = weights if cell is None else list(one_of_each_burst(weights))
+        return collected(weights, emptying_kg=EMPTYING_SHARE * self.scenario.bins[name].capacity_kg)
 
     def meter_of(self, quantity: str) -> tuple[str, str] | None:
         """The first (device, field) of the scenario that shows `quantity`."""
@@ -93,29 +107,20 @@ class Truth:
         inside = self._record.served(device, field, from_ms, to_ms)
         readings = [(t, value) for t, value in inside if value is not None]
         readings = ([before] if before else []) + readings + ([after] if after else [])
-        line = _unbroken(readings)
-        if len(line) < 2:
-            return None
-        from_ms, to_ms = max(from_ms, line[0][0]), min(to_ms, line[-1][0])
-        return Rise(_on_line(line, to_ms) - _on_line(line, from_ms), from_ms, to_ms)
+        return rise(unbroken(readings), from_ms, to_ms)
 
 
-def _unbroken(readings: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """The readings as one total that starts at 0 and never falls, each moment once."""
-    total, line = 0.0, [(readings[0][0], 0.0)] if readings else []
-    for (_, last), (t_ms, value) in pairwise(readings):
-        total += value - last if value >= last else value
-        if t_ms > line[-1][0]:
-            line.append((t_ms, total))
-    return line
+_MASS_IN = ".mass_in_kg"
 
 
-def _on_line(line: list[tuple[int, float]], t_ms: int) -> float:
-    for (t_0, total_0), (t_1, total_1) in pairwise(line):
-        if t_0 <= t_ms <= t_1:
-            return total_0 + (total_1 - total_0) * (t_ms - t_0) / (t_1 - t_0)
-    raise AssertionError("asked beyond the ends of the line")
+def _shown_by(quantity: str) -> str:
+    """What a meter shows from which `quantity` can be told: for the mass put into a bin, the load on its scale."""
+    return quantity.removesuffix(_MASS_IN) + ".gross_kg" if quantity.endswith(_MASS_IN) else quantity
 
 
-def _ratio(over: float | None, under: float | None) -> float | None:
-    return over / under if over is not None and under else None
+def _of_totals(ratio: Ratio, totals: Mapping[str, float | None]) -> float | None:
+    over, under = [totals[name] for name in ratio.over], [totals[name] for name in ratio.under]
+    if None in over or None in under:
+        return None
+    below = math.fsum(filter(None, under))
+    return ratio.factor * math.fsum(filter(None, over)) / below if below else None

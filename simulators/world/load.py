@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators import chance
-from simulators.scenario import Load
-from simulators.world.desalination import Quantity
-from simulators.world.waves import CosineSum, day_curve, wandering
+from simulators.parts import Load
+from simulators.world.quantity import Waving, shaped
 
 Column = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -19,18 +18,12 @@ _INSTALLED_MS = 1_704_067_200_000
 """When these meters began to count: 2024-01-01 UTC."""
 
 
-def load_quantities(name: str, load: Load, *, seed: int, origin_ms: int) -> dict[str, Quantity]:
+def load_quantities(name: str, load: Load, *, seed: int, origin_ms: int) -> dict[str, Waving]:
     """Energy in kWh and power in W of a load, under their full names."""
-    origin_s = origin_ms / 1000.0
-    waves = day_curve(
-        swing=load.day.swing,
-        peak_hour=load.day.peak_hour,
-        origin_local_s=origin_s + load.day.utc_offset_h * 3600.0,
-    ) + wandering(size=load.day.wander, of=chance.key(seed, name, "power"), origin_s=origin_s)
-    power_w = CosineSum(1.0, waves) * CosineSum(load.power_w)
+    power_w = shaped(load.power_w, load.day, of=chance.key(seed, name, "power"), origin_ms=origin_ms)
     return {
-        f"{name}.power_w": Quantity(power_w, total=False),
-        f"{name}.energy_kwh": Quantity(power_w, total=True, factor=0.001),
+        f"{name}.power_w": Waving(power_w, total=False),
+        f"{name}.energy_kwh": Waving(power_w, total=True, factor=0.001),
     }
 
 

@@ -44,6 +44,13 @@ class CosineSum:
         """A bound below which the value never falls."""
         return self.mean - math.fsum(abs(wave.amplitude) for wave in self.waves)
 
+    def most(self) -> float:
+        """A bound above which the value never rises."""
+        return self.mean + math.fsum(abs(wave.amplitude) for wave in self.waves)
+
+    def __add__(self, other: CosineSum) -> CosineSum:
+        return CosineSum(self.mean + other.mean, self.waves + other.waves)
+
     def __mul__(self, other: CosineSum) -> CosineSum:
         mean = self.mean * other.mean
         waves = [Wave(a * other.mean, w, p) for a, w, p in self.waves]

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from simulators.scenario import Scenario
-from simulators.world.desalination import Quantity, train_quantities
+from simulators.world.bins import bin_quantities
+from simulators.world.desalination import train_quantities
 from simulators.world.load import load_quantities
+from simulators.world.quantity import Quantity
+from simulators.world.reclaimed import park_quantities, plant_quantities
 
 
 class World:
-    """Physical truth as a function of civil time; it has no state, so asking does not change it."""
+    """Physical truth as a function of seed and civil time; asking does not change it."""
 
     def __init__(self, *, scenario: Scenario, origin_ms: int) -> None:
         self.origin_ms = origin_ms
-        self._quantities: dict[str, Quantity] = {}
+        seed, found = scenario.seed, dict[str, Quantity]()
         for name, train in scenario.trains.items():
-            self._quantities |= train_quantities(name, train, seed=scenario.seed, origin_ms=origin_ms)
+            found |= train_quantities(name, train, seed=seed, origin_ms=origin_ms)
         for name, load in scenario.loads.items():
-            self._quantities |= load_quantities(name, load, seed=scenario.seed, origin_ms=origin_ms)
+            found |= load_quantities(name, load, seed=seed, origin_ms=origin_ms)
+        for name, rule in scenario.bins.items():
+            found |= bin_quantities(name, rule, seed=seed, origin_ms=origin_ms)
+        for name, plant in scenario.plants.items():
+            found |= plant_quantities(name, plant, seed=seed, origin_ms=origin_ms)
+        for name, park in scenario.parks.items():
+            found |= park_quantities(name, park, seed=seed, origin_ms=origin_ms)
+        self._quantities = found
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ class Row(NamedTuple):
     form: str
     """A format of struct, or LONG+REAL4 for an integer part followed by a fraction."""
     low_byte: bool = False
+    factor: str = "1"
+    """Value = number x factor, in decimal."""
+    none: tuple[int, ...] = ()
+    """Numbers that the document gives for "no value"."""
 
 
 # SDM630-Modbus MID V2 user manual and SDM630 Modbus Protocol V1.8, section 1.2.1: input registers 3xxxx, 4 byte floats.
@@ -53,6 +57,31 @@ _TUF2000M = {
     "working_time_s": Row("holding", 103, ">I"),
 }
 
+# SD01189C/07/EN/04.17, 8.3.2: numbered from 0, FLOAT and UNSIGNED8; "1-0-3-2" puts the low register first.
+_CM44X = {
+    "conductivity_us_cm": Row("input", 0, ">f"),
+    "conductivity_state": Row("input", 2, ">H"),
+    "turbidity_ntu": Row("input", 4, ">f"),
+    "turbidity_state": Row("input", 6, ">H"),
+    "ph": Row("input", 8, ">f"),
+    "ph_state": Row("input", 10, ">H"),
+    "temperature_c": Row("input", 12, ">f"),
+    "temperature_state": Row("input", 14, ">H"),
+}
+
+# TLU manual, page 34: holding registers 4xxxx, weights as H and L without decimal point, here with two decimals.
+_TLB4 = {
+    "status_bits": Row("holding", 40007, ">H"),
+    "gross_weight_kg": Row("holding", 40008, ">I", factor="0.01"),
+    "net_weight_kg": Row("holding", 40010, ">I", factor="0.01"),
+}
+
+# HX711 data sheet, page 4: 24 bits in two's complement, here extended to 32; the ends of the range are no values.
+_HX711 = {
+    "raw_count": Row("holding", 0, ">i", none=(8388607, -8388608)),
+    "door_open": Row("holding", 2, ">H"),
+}
+
 
 class Device(NamedTuple):
     """A document: its table, the number that it prints for the first register, and which register comes first."""
@@ -65,14 +94,17 @@ class Device(NamedTuple):
 DEVICES = {
     "eastron-sdm630": Device(_SDM630, 30001, low_register_first=False),
     "tuf-2000m": Device(_TUF2000M, 1, low_register_first=True),
+    "eh-cm44x": Device(_CM44X, 0, low_register_first=True),
+    "laumas-tlb4": Device(_TLB4, 40001, low_register_first=False),
+    "avia-hx711": Device(_HX711, 0, low_register_first=False),
 }
 
 
-def decode_file(device: str, recording: Path) -> dict[str, float]:
+def decode_file(device: str, recording: Path) -> dict[str, float | None]:
     """Field -> value for every row of the device's table whose registers are in the recording."""
     held = _registers(yaml.safe_load(recording.read_text(encoding="utf-8")))
     document = DEVICES[device]
-    values = {}
+    values: dict[str, float | None] = {}
     for name, row in document.rows.items():
         wire = row.printed - document.first_printed
         count = 4 if row.form == "LONG+REAL4" else struct.calcsize(row.form) // 2
@@ -90,15 +122,17 @@ def _registers(recording: Any) -> dict[tuple[str, int], bytes]:
     return held
 
 
-def _value(row: Row, registers: list[bytes], low_register_first: bool) -> float:
+def _value(row: Row, registers: list[bytes], low_register_first: bool) -> float | None:
     if row.form == "LONG+REAL4":
         whole = struct.unpack(">i", _joined(registers[:2], low_register_first))[0]
         fraction = struct.unpack(">f", _joined(registers[2:], low_register_first))[0]
         return float(Decimal(whole) + Decimal(_shown(fraction)))
     value = struct.unpack(row.form, _joined(registers, low_register_first))[0]
+    if value in row.none or value != value:
+        return None
     if row.form == ">f":
         return float(_shown(value))
-    return float(value % 256 if row.low_byte else value)
+    return float(Decimal(value % 256 if row.low_byte else value) * Decimal(row.factor))
 
 
 def _joined(registers: list[bytes], low_register_first: bool) -> bytes:

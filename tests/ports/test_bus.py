@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ import pytest
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
 from edge_agent.ports import Answer, Ask, Bus, Talk
-from edge_agent.read.modbus import RECONNECT_MIN_S, TIMEOUTS_MAX, ModbusTcpBus
+from edge_agent.read.conversation import RECONNECT_MIN_S, TIMEOUTS_MAX
+from edge_agent.read.modbus import ModbusTcpBus
+from edge_agent.read.rtu import ModbusRtuBus
 from tests.ports.modbus_unit import ModbusUnit
+from tests.ports.rtu_line import RtuLine
 from tests.twins.bus import BusTwin
 from tests.twins.loop import run_virtual
 
@@ -49,6 +53,21 @@ async def real() -> Line:
     )
 
 
+async def serial(folder: Path) -> Line:
+    line = RtuLine(word, port=folder / "line")
+    await line.start()
+
+    async def down(is_down: bool) -> None:
+        await (line.stop() if is_down else line.start())
+
+    return Line(
+        ModbusRtuBus(port=str(line.port), baud=115_200, parity="N", stop_bits=1),
+        lambda n, on: line.silent.add(n) if on else line.silent.discard(n),
+        lambda n, on: line.refuses.add(n) if on else line.refuses.discard(n),
+        down,
+    )
+
+
 async def twin() -> Line:
     bus = BusTwin(units={n: lambda address, _, n=n: word(n, address) for n in (1, 2)})  # type: ignore[misc]
 
@@ -66,19 +85,20 @@ async def twin() -> Line:
 Script = Callable[[Line], Coroutine[Any, Any, None]]
 
 
-@pytest.fixture(params=["modbus_tcp", "twin"])
-def play(request: pytest.FixtureRequest) -> Callable[[Script], None]:
+@pytest.fixture(params=["modbus_tcp", "modbus_rtu", "twin"])
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Script], None]:
     """Run a script on a fresh bus."""
+    made = {"modbus_tcp": real, "modbus_rtu": lambda: serial(tmp_path), "twin": twin}[request.param]
 
     def run(script: Script) -> None:
         async def main() -> None:
-            line = await (real() if request.param == "modbus_tcp" else twin())
+            line = await made()
             try:
                 await script(line)
             finally:
                 await line.bus.close()
 
-        (asyncio.run if request.param == "modbus_tcp" else run_virtual)(main())
+        (run_virtual if request.param == "twin" else asyncio.run)(main())
 
     return run
 

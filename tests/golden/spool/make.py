@@ -1,4 +1,4 @@
-"""Writes the golden spool of version 1, once: a gateway that died with batches dated, undated and set aside.
+"""Writes the golden spool of the current version, once: a gateway that died with batches dated, undated and set aside.
 
 Run `python -m tests.golden.spool.make`; a file that is there already is never touched.
 """
@@ -14,7 +14,7 @@ from data_contract.batch import Block, Body, Device, Record, write_body
 from edge_agent.keep.disk import FileDisk
 from edge_agent.keep.spool import Sealed, Spool
 
-V1 = Path(__file__).parent / "v1"
+V = Path(__file__).parent / "v2"
 FIRST, SECOND = "1" * 32, "2" * 32
 BASE_MS = 1_790_000_000_000
 
@@ -35,11 +35,11 @@ def row(number: int, *, dated: bool = True) -> Sealed:
 
 
 async def main() -> None:
-    path = V1 / "spool.db"
+    path = V / "spool.db"
     if path.exists():
         print(f"{path}: left as it is")
         return
-    V1.mkdir(parents=True, exist_ok=True)
+    V.mkdir(parents=True, exist_ok=True)
     first = Spool(disk=FileDisk(path=path, bytes_max=10_000_000), run=FIRST, boot="boot-1")
     await first.open()
     for number in range(1, 7):
@@ -51,14 +51,14 @@ async def main() -> None:
     for number in (1, 2):
         await second.seal(row(number, dated=False), [])
     await second.close()
-    (V1 / "spool.db.ballast").unlink()
+    (V / "spool.db.ballast").unlink()
     expected = {
         "held": [[FIRST, 2], [FIRST, 4], [FIRST, 5], [FIRST, 6], [SECOND, 1], [SECOND, 2]],
         "aside": [[FIRST, 3, 3, "unanswered"]],
         "previous": {"run": SECOND, "last": 2, "clean": False},
         "bodies": {f"{run} {seq}": json.loads(text) for run, seq, text in _rows(path)},
     }
-    (V1 / "expected.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="ascii")
+    (V / "expected.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="ascii")
 
 
 def _rows(path: Path) -> list[tuple[str, int, str]]:

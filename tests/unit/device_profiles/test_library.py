@@ -54,7 +54,8 @@ def test_an_unknown_profile_is_one_line_with_the_near_one(site: Path) -> None:
         Library(site).load("zzz")
 
     assert str(near.value) == "device profiles: my-metre: no such profile; did you mean my-meter?"
-    assert str(far.value) == "device profiles: zzz: no such profile; there are: eastron-sdm630, my-meter, tuf-2000m"
+    there_are = ", ".join(sorted({*Library().ids(), "my-meter"}))
+    assert str(far.value) == f"device profiles: zzz: no such profile; there are: {there_are}"
 
 
 @pytest.mark.parametrize("name", ["../my-meter", "/etc", "", ".", "my-meter/../my-meter", "a\nb"])
@@ -113,3 +114,36 @@ def test_a_warning_does_not_keep_a_profile_from_being_used(site: Path) -> None:
         f"{file}:{_line_of(file, 'energy_import_kwh:')}: fields.energy_import_kwh: a counter without a largest rate; "
         "add rate_max_per_h, so that an impossible step can be told from consumption"
     ]
+
+
+@pytest.mark.parametrize(
+    "old, new, key, problem, mend",
+    [
+        ("address: 0, type: f32", "adress: 0, type: f32", "fields.voltage_l1_v.adress", "unknown key", "address"),
+        ("address: 0, type: f32", "address: 0, type: float", "fields.voltage_l1_v.type", "float", "f32"),
+        ("address: 0, type: f32", "address: zero, type: f32", "fields.voltage_l1_v.address", "zero", "write"),
+        ("range: [0, 300]", "range: [300, 0]", "fields.voltage_l1_v.range", "300 is not below 0", "lower limit first"),
+        ("range: [0, 300]", "range: [0, 10, 300]", "fields.voltage_l1_v.range", "3", "2"),
+        (
+            "address: 2, type: f32",
+            "address: 0,  type: f32",
+            "fields.voltage_l2_v.address",
+            "also belongs to",
+            "correct",
+        ),
+        ("every_s: 10", "every_s: 0.0001", "groups.main.every_s", "shorter than", "write"),
+    ],
+)
+def test_every_kind_of_mistake_names_file_line_key_and_mend(
+    site: Path, old: str, new: str, key: str, problem: str, mend: str
+) -> None:
+    file = _replace(site / "my-meter", old, new)
+
+    with pytest.raises(BadFile) as caught:
+        Library(site).load("my-meter")
+    told = str(caught.value)
+    assert told.startswith(f"{file}:{_line_of(file, new)}: {key}: ")
+    said, _, way = told.partition(f"{key}: ")[2].rpartition("; ")
+    assert problem in said
+    assert mend in way
+    assert "\n" not in told

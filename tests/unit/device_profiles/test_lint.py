@@ -223,3 +223,37 @@ def test_a_word_order_that_means_nothing_is_a_warning() -> None:
         "delete it, or write BADC where its bytes are swapped"
     ]
     assert _one(type="u16", word_order="BADC") == []
+
+
+STATE = {"table": "input", "address": 4, "type": "u16", "unit": "1", "kind": "state"}
+
+
+def test_a_value_whose_even_pair_holds_a_forbidden_register_is_found() -> None:
+    forbidden = [{"table": "input", "first": 5, "last": 9}]
+    modbus = {"even_only": True, "registers_max": 80}
+
+    assert _found(fields={"state": STATE}, modbus=modbus, forbidden=forbidden) == [
+        "error fields.state.address: is asked for in even pairs, with a register that forbidden[0] excludes; "
+        "correct the address, or narrow the span"
+    ]
+    assert _found(fields={"state": STATE}, forbidden=forbidden) == []
+    assert _found(fields={"state": STATE}, modbus=modbus, forbidden=[{"table": "input", "first": 6, "last": 9}]) == []
+    before = [{"table": "input", "first": 4, "last": 4}]
+    assert len(_found(fields={"state": STATE | {"address": 5}}, modbus=modbus, forbidden=before)) == 2
+
+
+def test_an_even_only_device_that_gives_one_register_at_once_is_found() -> None:
+    found = _found(fields={"state": STATE}, modbus={"even_only": True, "registers_max": 1})
+
+    assert found == [
+        "error modbus.registers_max: 1 at most, on a device that gives only even numbers of them; "
+        "write what the device gives, or delete even_only"
+    ]
+
+
+def test_a_sampling_interval_that_is_no_millisecond_is_found() -> None:
+    assert _found(groups={"main": {"every_s": 0.0009}}) == [
+        "error groups.main.every_s: 0.0009 s is shorter than time is counted here, 0.001 s; "
+        "write it in seconds, such as 1"
+    ]
+    assert _found(groups={"main": {"every_s": 0.001}}) == []

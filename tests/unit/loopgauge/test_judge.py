@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from loopgauge.judge import Point, Row, Verdict, judge, judge_gateway, match, totals
+from delivery_audit.ledger import Account, Ledger
+from edge_agent.weigh.bin import FIELDS as MADE_OF_WEIGHTS
+from loopgauge.judge import Point, Row, Verdict, judge, judge_gateway, match, stretch, totals
 from simulators.truth.record import Record, RecordWriter
 from simulators.truth.rows import Shown
 from tests.twins.loop import run_virtual
@@ -157,3 +160,48 @@ def test_a_gateway_is_judged_from_its_first_batch_to_the_end_of_its_last(tmp_pat
     assert (said["expected"], said["delivered"], said["missing"]) == (52, 52, {})
     with pytest.raises(LookupError, match="pi9"):
         run_virtual(judge_gateway(record, scene.store, "pi9", now_ms=now, tolerance_ms=50))
+
+
+def test_what_a_gateway_makes_of_a_weight_itself_is_neither_expected_nor_foreign(tmp_path: Path, scene: Scene) -> None:
+    """No bin serves its totals, so no record could judge them; its served field counts as any other."""
+    bin_ = SLOW.model_copy(update={"device": "bin", "kind": "bin", "fields": ("gross_kg", *MADE_OF_WEIGHTS)})
+    scene.schedule(0, SCHEDULE.model_copy(update={"polls": (METER, SLOW, bin_)}))
+    stamps = [n * 30_000 + 1 for n in range(4)]
+    scene.rows(bin_, stamps)
+    served = [Row("bin", "gross_kg", stamp, float(stamp % 1000)) for stamp in stamps]
+    record = record_of(tmp_path, scene, also=served)
+    polls = (METER, SLOW, bin_)
+    verdict = run_virtual(judge(record, scene.store, GATEWAY, polls, scene.zero, scene.zero + 2 * MINUTE, 50))
+    assert (verdict.delivered, verdict.foreign) == (52 + 4, 0)
+    account = Account(expected=20, sampled=15, fates=Counter({"stored": 15, "timeout": 5}))
+    ledger = Ledger(GATEWAY, 0, 1, {("bin", "2026-01-01"): account})
+    said = totals(Verdict(GATEWAY, 0, 1, ("bin",), 3, 1, 0, 0), ledger, polls)
+    assert said["expected"] == 4 and said["sampled"] == 3 and said["missing"] == {"timeout": 1}
+
+
+def test_a_gateway_can_be_judged_before_and_after_a_pause(tmp_path: Path, scene: Scene) -> None:
+    scene.stop(2 * MINUTE)
+    scene.start(10 * MINUTE, scene.previous("a", 12, 2 * MINUTE, clean=True), run="b")
+    scene.schedule(10 * MINUTE)
+    scene.batches("b", 1, 6, 10 * MINUTE, 11 * MINUTE)
+    again = [
+        Row(poll.device, field, 10 * MINUTE + slot + 4, float((slot + 1) % 1000))
+        for poll in (METER, SLOW)
+        for slot in range(0, MINUTE, poll.every_ms)
+        for field in poll.fields
+    ]
+    record, cut, now = record_of(tmp_path, scene, also=again), scene.zero + 5 * MINUTE, scene.zero + 20 * MINUTE
+    before = run_virtual(judge_gateway(record, scene.store, GATEWAY, now_ms=now, tolerance_ms=50, to_ms=cut))
+    after = run_virtual(judge_gateway(record, scene.store, GATEWAY, now_ms=now, tolerance_ms=50, from_ms=cut))
+    for said, expected in ((before, 52), (after, 26)):
+        assert (said["expected"], said["delivered"], said["duplicates"]) == (expected, expected, 0)
+        assert said["missing"] == {}, "the pause belongs to neither"
+
+
+def test_a_batch_belongs_to_the_period_in_which_it_begins(scene: Scene) -> None:
+    inside = scene.zero + 65_000
+    before = run_virtual(stretch(scene.store, GATEWAY, 0, inside))
+    after = run_virtual(stretch(scene.store, GATEWAY, inside, scene.zero + 95_000))
+    assert before == (scene.zero, scene.zero + 70_000)
+    assert after == (scene.zero + 70_000, scene.zero + 100_000)
+    assert run_virtual(stretch(scene.store, GATEWAY, scene.zero + 5 * MINUTE, 2**53)) is None

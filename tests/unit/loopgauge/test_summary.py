@@ -15,6 +15,10 @@ def _report(**changes: Any) -> dict[str, Any]:
     indicator = {
         "id": "recovery",
         "area": "here",
+        "title": "Recovery",
+        "area_title": "Here",
+        "target": None,
+        "class_percent": 1.0,
         "value": 42.0,
         "unit": "%",
         "meter_truth": 42.0,
@@ -24,7 +28,10 @@ def _report(**changes: Any) -> dict[str, Any]:
     }
     return {
         "readings": readings | changes.get("readings", {}),
+        "history": readings | changes.get("history", {}),
         "indicators": [indicator | changes.get("indicator", {})],
+        "live_seconds": changes.get("live_seconds", 60),
+        "speed": 60.0,
     }
 
 
@@ -44,12 +51,37 @@ def test_a_good_run_has_no_faults() -> None:
         ({"indicator": {"meter_error": 0.0011}}, "+0.110%"),
         ({"indicator": {"meter_error": -0.0011}}, "-0.110%"),
         ({"indicator": {"value": None, "meter_error": None}}, "there is no value"),
+        ({"indicator": {"world_error": None}}, "there is no value"),
+        ({"indicator": {"world_error": 0.016}}, "+1.60% from the truth; the combined class of its meters is 1 %"),
+        ({"indicator": {"world_error": -0.016}}, "-1.60% from the truth"),
+        ({"history": {"missing": {"overrun": 7}}}, "history: readings are missing: 7 overrun"),
+        ({"history": {"duplicates": 1}}, "history: 1 stored readings"),
     ],
 )
 def test_each_fault_of_a_run_is_said(changes: dict[str, Any], said: str) -> None:
     report = _report(**changes)
     assert any(said in line for line in summary.faults(report)), summary.faults(report)
     summary.lines(report)
+
+
+def test_a_run_that_judged_no_indicator_is_not_a_good_one() -> None:
+    assert summary.faults({**_report(), "indicators": []}) == ["there is no indicator"]
+
+
+@pytest.mark.parametrize("live_seconds, faults", [(60, 1), (3600, 1), (20, 0)])
+def test_a_short_run_may_err_more_and_a_long_one_not_less(live_seconds: float, faults: int) -> None:
+    report = _report(indicator={"meter_error": 0.0025}, live_seconds=live_seconds)
+    assert len(summary.faults(report)) == faults
+
+
+@pytest.mark.parametrize("live_seconds, faults", [(60, 0), (1439, 0), (1440, 1)])
+def test_what_single_deposits_make_is_judged_over_a_day(live_seconds: float, faults: int) -> None:
+    report = _report(indicator={"id": "waste_diversion", "meter_error": 0.03}, live_seconds=live_seconds)
+    assert len(summary.faults(report)) == faults
+
+
+def test_columns_stay_in_line_beside_wide_letters() -> None:
+    assert summary.table([("再生水", "a"), ("x", "b")]) == ["再生水  a", "x       b"]
 
 
 def test_an_error_is_relative_and_needs_a_truth() -> None:

@@ -1,4 +1,7 @@
-"""A small desalination plant as ingest would store it: batches with readings, schedules and receipts, in any order."""
+"""A small desalination plant as ingest would store it: batches with readings, schedules and receipts, in any order.
+
+Other tests store other plants the same way: a batch says of what kind its devices are.
+"""
 
 from __future__ import annotations
 
@@ -93,6 +96,7 @@ class Batch:
     gateway: str = GATEWAY
     run: str = "run-1"
     missing: dict[str, dict[str, int]] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=lambda: KINDS)
 
 
 def total_at(device: str, t_ms: int) -> float:
@@ -139,7 +143,7 @@ def tables_of(batch: Batch, at_us: int, worker: str = "w1") -> tuple[list[Table]
         count = sum(len(column) for column in fields.values())
         if times:
             tags = ((names.GATEWAY, batch.gateway), (names.DEVICE, device))
-            data.append(Table(KINDS.get(device, "other"), tags, tuple(fields), times, columns))
+            data.append(Table(batch.kinds.get(device, "other"), tags, tuple(fields), times, columns))
         lost = batch.missing.get(device, {})
         called = count + sum(lost.values())
         devices[device] = DeviceReceipt(

@@ -55,8 +55,10 @@ def test_a_report_in_csv_and_in_json_says_the_same_of_the_same_interval(
     out = tmp_path / "report.json"
     assert report(store, assets_file, "--area", "plant", "--format", "json", "--out", str(out)) == 0
     figures = json.loads(out.read_text("utf-8"))["figures"]
-    assert [float(row["value"]) for row in rows] == [figure["value"] for figure in figures]
-    assert figures[0]["value"] == pytest.approx(42.0)
+    assert [row["value"] for row in rows] == ["" if one["value"] is None else str(one["value"]) for one in figures]
+    by_indicator = {figure["indicator"]: figure for figure in figures}
+    assert by_indicator["desalination_recovery"]["value"] == pytest.approx(42.0)
+    assert by_indicator["waste_diversion"]["reason"] == "no asset in plant has the role recycling_bin in this period"
     assert figures[0]["from_utc"] == "2025-12-31T16:00:00Z"
     assert capsys.readouterr().out == ""
 

@@ -196,3 +196,17 @@ def test_readings_exactly_at_the_limit_have_no_hole_between_them() -> None:
 def test_a_doubtful_reading_counts_and_one_that_is_out_of_range_does_not() -> None:
     readings = window((0, 100), (1, 101), (2, 102), (3, 103), quality={1: Quality.UNCERTAIN, 2: Quality.OUT_OF_RANGE})
     assert usable(readings).value.tolist() == [100, 101, 103]
+
+
+def test_what_is_still_open_has_a_gap_only_where_readings_have_stopped() -> None:
+    minutes = window(*((minute, minute * 2.0) for minute in range(60)))
+    part = stretch(minutes, 0, 58)
+    now = combine([part], NOON, NOON + 60 * MINUTE)
+    later = combine([part], NOON, NOON + 90 * MINUTE)
+    assert now is not None
+    assert later is not None
+    assert now.tail is None
+    assert later.tail == Gap(NOON + 57 * MINUTE, None, 0.0)
+    before = combine([stretch(minutes, 2, 58)], NOON - 30 * MINUTE, NOON + 58 * MINUTE)
+    assert before is not None
+    assert before.lead == Gap(None, NOON + 2 * MINUTE, 0.0)

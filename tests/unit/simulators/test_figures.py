@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from simulators.truth.figures import Truth
+from simulators.truth.figures import TrueFigure, Truth
 from simulators.truth.record import Record, RecordWriter
 from tests.unit.simulators.plant import HOUR_MS, ORIGIN_MS, fault, scenario, units
 
@@ -27,25 +27,31 @@ def recorded(path: Path, *, every_ms: int = 10_000, last_ms: int = 2 * HOUR_MS, 
     return Truth(record=Record.open_readonly(path))
 
 
+def of_train(truth: Truth, from_ms: int, to_ms: int) -> tuple[TrueFigure, TrueFigure]:
+    """Recovery and specific energy."""
+    recovery, specific_energy = truth.indicators(from_ms, to_ms)
+    assert (recovery.id, specific_energy.id) == ("desalination_recovery", "desalination_specific_energy")
+    return recovery, specific_energy
+
+
 def test_meters_without_error_show_what_the_world_truly_did(tmp_path: Path) -> None:
     exact = scenario().model_dump(mode="json")["meters"]
     for meter in exact.values():
         meter["class_percent"] = 0.0
     truth = recorded(tmp_path / "r.db", meters=exact)
-    period = (ORIGIN_MS + HOUR_MS // 2, ORIGIN_MS + 3 * HOUR_MS // 2)
-    world, meters = truth.world_figures("train-1", *period), truth.meter_figures("train-1", *period)
-    assert meters.feed_m3 == pytest.approx(world.feed_m3, abs=0.01)
-    assert meters.recovery == pytest.approx(world.recovery, rel=1e-4)
-    assert meters.specific_energy_kwh_m3 == pytest.approx(world.specific_energy_kwh_m3, rel=2e-4)
-    assert world.recovery is not None and 0.38 <= world.recovery <= 0.45
+    from_ms, to_ms = ORIGIN_MS + HOUR_MS // 2, ORIGIN_MS + 3 * HOUR_MS // 2
+    feed = truth.world.value("train-1.feed.volume_m3", to_ms) - truth.world.value("train-1.feed.volume_m3", from_ms)
+    assert truth.shown_total("train-1.feed.volume_m3", from_ms, to_ms) == pytest.approx(feed, abs=0.01)
+    recovery, specific_energy = of_train(truth, from_ms, to_ms)
+    assert recovery.meter == pytest.approx(recovery.world, rel=1e-4)
+    assert specific_energy.meter == pytest.approx(specific_energy.world, rel=2e-4)
+    assert recovery.world is not None and 38 <= recovery.world <= 45
 
 
 def test_the_error_of_each_meter_is_in_the_meters_figures_and_not_in_the_worlds(tmp_path: Path) -> None:
-    truth = recorded(tmp_path / "r.db")
-    period = (ORIGIN_MS + HOUR_MS // 2, ORIGIN_MS + 3 * HOUR_MS // 2)
-    world, meters = truth.world_figures("train-1", *period), truth.meter_figures("train-1", *period)
-    assert meters.recovery != pytest.approx(world.recovery, rel=1e-4)
-    assert meters.recovery == pytest.approx(world.recovery, rel=0.02)
+    recovery, _ = of_train(recorded(tmp_path / "r.db"), ORIGIN_MS + HOUR_MS // 2, ORIGIN_MS + 3 * HOUR_MS // 2)
+    assert recovery.meter != pytest.approx(recovery.world, rel=1e-4)
+    assert recovery.meter == pytest.approx(recovery.world, rel=0.02)
 
 
 def test_a_total_at_the_ends_lies_on_the_line_between_readings(tmp_path: Path) -> None:
@@ -68,10 +74,10 @@ def test_a_period_beyond_the_readings_says_how_far_they_reach(tmp_path: Path) ->
 
 def test_without_two_readings_there_is_no_figure(tmp_path: Path) -> None:
     truth = recorded(tmp_path / "r.db", last_ms=5000)
-    meters = truth.meter_figures("train-1", ORIGIN_MS, ORIGIN_MS + HOUR_MS)
-    assert meters.feed_m3 is None
-    assert meters.recovery is None
-    assert meters.specific_energy_kwh_m3 is None
+    period = (ORIGIN_MS, ORIGIN_MS + HOUR_MS)
+    assert truth.shown_total("train-1.feed.volume_m3", *period) is None
+    assert [figure.meter for figure in of_train(truth, *period)] == [None, None]
+    assert [figure.world for figure in of_train(truth, *period)] != [None, None]
 
 
 def test_a_reset_loses_only_what_passed_while_the_meter_was_booting(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""From the load on a scale to what was put in and what was taken out."""

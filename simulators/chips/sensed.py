@@ -1,0 +1,18 @@
+"""What a chip's input gives when a conversion ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sensed:
+    """The load in counts, before the ends of the chip's own range, and the door."""
+
+    count: int
+    door_open: bool = False
+
+
+Sense = Callable[[int], Sensed | None]
+"""What the load cell gives for an input (25: A at 128, 26: B at 32, 27: A at 64); None: the chip gets nothing."""

@@ -1,0 +1,173 @@
+"""A bin: people put things in, a crew empties it, and while the lid is open around that a hand may lean on it.
+
+Events are made day by day from the seed and kept, so asking for any moment costs a search. Masses are whole grams:
+content = in - out holds to the last digit.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from simulators import chance
+from simulators.parts import Bin
+from simulators.world import deposits
+from simulators.world.deposits import DAY_MS, HOUR_MS
+
+DAYS_MAX = 36_600
+"""Most days that a bin is followed for; beyond them asking is refused."""
+
+LID_LEAD_MS_MAX = 40_000
+"""Longest time by which the lid opens before anything is put in or taken out."""
+CREW_LATE_MS_MAX = 20 * 60_000
+WORTH_SHARE = 0.1
+"""The crew passes by a bin that holds less than this share of its capacity."""
+
+LEAN_KG_MAX = 4.0
+"""Most that a hand, or the wind in an open lid, adds to the load or takes from it."""
+LEANING_SHARE = 0.7
+"""Share of openings in which somebody does."""
+_LEAN_EVERY_MS = 1500
+
+
+class _After(NamedTuple):
+    """How things stand from an event on."""
+
+    in_g: int
+    out_g: int
+    emptyings: int
+
+
+class Course:
+    """What happens to one bin from the origin on."""
+
+    def __init__(self, *, name: str, rule: Bin, seed: int, origin_ms: int) -> None:
+        self._name, self._rule, self._seed, self._origin_ms = name, rule, seed, origin_ms
+        self._offset_ms = round(rule.utc_offset_h * HOUR_MS)
+        self._day = self._first_day = (origin_ms + self._offset_ms) // DAY_MS
+        self._times = [origin_ms]
+        self._after = [_After(0, 0, 0)]
+        self._opens: list[int] = []
+        self._closes: list[int] = []
+        self._crew_ms: int | None = None
+        self._crew_gone_ms = origin_ms
+        self._lid = chance.key(seed, name, "lid")
+        self._lean = chance.key(seed, name, "lean")
+        self._crew = chance.key(seed, name, "crew")
+
+    def after(self, t_ms: int) -> _After:
+        """What was put in and taken out up to and including `t_ms` (ms UTC). ValueError for a time too far away."""
+        self._reach(t_ms)
+        return self._after[max(0, bisect_right(self._times, t_ms) - 1)]
+
+    def content_kg(self, t_ms: int) -> float:
+        """What the bin holds."""
+        after = self.after(t_ms)
+        return (after.in_g - after.out_g) / 1000.0
+
+    def open_since_ms(self, t_ms: int) -> int | None:
+        """When the lid that is open at `t_ms` was opened; None while it is closed."""
+        self._reach(t_ms)
+        at = bisect_right(self._opens, t_ms) - 1
+        return self._opens[at] if at >= 0 and t_ms < self._closes[at] else None
+
+    def gross_kg(self, t_ms: int) -> float:
+        """The load on the scale: bin, content, and whoever leans on it."""
+        rest_kg = self._rule.tare_kg + self.content_kg(t_ms)
+        opened_ms = self.open_since_ms(t_ms)
+        if opened_ms is None or chance.unit(self._lean, opened_ms) > LEANING_SHARE:
+            return rest_kg
+        size_kg = LEAN_KG_MAX * chance.unit(self._lean ^ 1, opened_ms)
+        return rest_kg + size_kg * chance.drift(self._lean ^ 2, t_ms, _LEAN_EVERY_MS)
+
+    def _reach(self, t_ms: int) -> None:
+        """Make every day that has a part in `t_ms`: also one whose first event opens the lid the evening before."""
+        last_day = (t_ms + LID_LEAD_MS_MAX + self._offset_ms) // DAY_MS
+        if last_day - self._first_day > DAYS_MAX:
+            raise ValueError(f"{self._name}: {t_ms} ms lies more than {DAYS_MAX} days after the origin")
+        while self._day <= last_day:
+            self._make(self._day)
+            self._day += 1
+
+    def _make(self, day: int) -> None:
+        midnight_ms = day * DAY_MS - self._offset_ms
+        if self._rule.empty_hour is not None:
+            late_ms = int(CREW_LATE_MS_MAX * chance.unit(self._crew, day))
+            self._crew_ms = midnight_ms + round(self._rule.empty_hour * HOUR_MS) + late_ms
+        for deposit in deposits.of_day(self._rule, day, seed=self._seed, name=self._name):
+            self._crew_until(midnight_ms + deposit.ms)
+            self._put(midnight_ms + deposit.ms, deposit.grams)
+        self._crew_until(midnight_ms + DAY_MS - 1)
+
+    def _put(self, t_ms: int, grams: int) -> None:
+        """A deposit; before the origin, beside the crew or beyond the capacity there is none."""
+        now = self._after[-1]
+        held_g = now.in_g - now.out_g
+        crew_works = t_ms <= self._crew_gone_ms or (
+            self._crew_ms is not None and t_ms >= self._crew_ms - LID_LEAD_MS_MAX
+        )
+        if crew_works or held_g + grams > self._rule.capacity_kg * 1000.0:
+            return
+        self._note(t_ms, now._replace(in_g=now.in_g + grams), lead_s=(2.0, 6.0), tail_s=(2.0, 5.0))
+        share = self._rule.empty_at_share
+        if share is not None and self._crew_ms is None and held_g + grams >= share * self._rule.capacity_kg * 1000.0:
+            way = 0.1 + 0.9 * chance.unit(self._crew, t_ms)
+            self._crew_ms = t_ms + round(way * self._rule.empty_within_h * HOUR_MS)
+
+    def _crew_until(self, t_ms: int) -> None:
+        """Let the crew come if it is due by `t_ms`."""
+        if self._crew_ms is None or self._crew_ms > t_ms:
+            return
+        due_ms, self._crew_ms = self._crew_ms, None
+        now = self._after[-1]
+        held_g = now.in_g - now.out_g
+        if due_ms > self._origin_ms and held_g >= WORTH_SHARE * self._rule.capacity_kg * 1000.0:
+            emptied = _After(now.in_g, now.out_g + held_g, now.emptyings + 1)
+            self._note(due_ms, emptied, lead_s=(15.0, LID_LEAD_MS_MAX / 1000.0), tail_s=(10.0, 30.0))
+            self._crew_gone_ms = self._closes[-1]
+
+    def _note(self, t_ms: int, after: _After, *, lead_s: tuple[float, float], tail_s: tuple[float, float]) -> None:
+        self._times.append(t_ms)
+        self._after.append(after)
+        opens = t_ms - round(1000.0 * _between(lead_s, chance.unit(self._lid, t_ms)))
+        closes = t_ms + round(1000.0 * _between(tail_s, chance.unit(self._lid ^ 1, t_ms)))
+        while self._closes and self._closes[-1] >= opens:  # who comes before the lid is closed finds it open
+            opens, closes = min(opens, self._opens.pop()), max(closes, self._closes.pop())
+        self._opens.append(opens)
+        self._closes.append(closes)
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * share
+
+
+@dataclass(frozen=True, slots=True)
+class BinQuantity:
+    """One quantity of a bin, as the rest of the world asks for it."""
+
+    of: Callable[[int], float]
+    origin_ms: int
+    total: bool
+
+    def at(self, tau_s: float) -> float:
+        """The value `tau_s` seconds after the origin."""
+        return self.of(self.origin_ms + round(tau_s * 1000.0))
+
+
+def bin_quantities(name: str, rule: Bin, *, seed: int, origin_ms: int) -> dict[str, BinQuantity]:
+    """All quantities of a bin under their full names: kg, a count and a lid that is open (1) or closed (0)."""
+    course = Course(name=name, rule=rule, seed=seed, origin_ms=origin_ms)
+    totals: dict[str, Callable[[int], float]] = {
+        "mass_in_kg": lambda t_ms: course.after(t_ms).in_g / 1000.0,
+        "mass_out_kg": lambda t_ms: course.after(t_ms).out_g / 1000.0,
+        "emptyings": lambda t_ms: float(course.after(t_ms).emptyings),
+    }
+    others: dict[str, Callable[[int], float]] = {
+        "content_kg": course.content_kg,
+        "gross_kg": course.gross_kg,
+        "door_open": lambda t_ms: float(course.open_since_ms(t_ms) is not None),
+    }
+    found = {f"{name}.{what}": BinQuantity(of, origin_ms, total=True) for what, of in totals.items()}
+    return found | {f"{name}.{what}": BinQuantity(of, origin_ms, total=False) for what, of in others.items()}

@@ -1,0 +1,54 @@
+"""The certificate files that a person names become what both ends of MQTT connect with."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Protocol
+
+from yaml_models.bad_file import BadFile
+from yaml_models.files import read_text
+
+
+class TlsFiles(Protocol):
+    """Paths of PEM files: who vouches for the other side and, where it asks for that, who this side is."""
+
+    @property
+    def ca_file(self) -> str:
+        """Certificate authority of the other side."""
+
+    @property
+    def cert_file(self) -> str | None:
+        """This side's certificate."""
+
+    @property
+    def key_file(self) -> str | None:
+        """Its private key; None where it stands in `cert_file`."""
+
+
+def tls_context(files: TlsFiles) -> ssl.SSLContext:
+    """For a client: TLS 1.2 or later, the server's certificate and name checked. BadFile names a file and its key."""
+    for key, file in (("ca_file", files.ca_file), ("cert_file", files.cert_file), ("key_file", files.key_file)):
+        if file is not None:
+            _look(key, file)
+    try:
+        context = ssl.create_default_context(cafile=files.ca_file)
+    except (OSError, ssl.SSLError):
+        raise BadFile(files.ca_file, None, "ca_file", "holds no certificate", "give the CA's as PEM") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if files.cert_file is not None:
+        try:
+            # An empty password, lest OpenSSL ask for one at the terminal of a machine that nobody looks at.
+            context.load_cert_chain(files.cert_file, files.key_file, password="")
+        except (OSError, ssl.SSLError):
+            problem = "no certificate with its private key, unencrypted"
+            raise BadFile(files.cert_file, None, "cert_file", problem, "look at cert_file and key_file") from None
+    return context
+
+
+def _look(key: str, file: str) -> None:
+    """Whether the file is there and may be read: OpenSSL says neither which one it missed nor why."""
+    try:
+        read_text(Path(file))
+    except BadFile as error:
+        raise BadFile(file, None, key, error.problem, error.mend) from None

@@ -15,7 +15,7 @@ import yaml
 
 from benchmarks.processes import Program, running, verb, wait_for
 from device_profiles.library import Library
-from edge_agent import app
+from edge_agent import site_plan
 from edge_agent.config import EdgeConfig
 from series_store.open import open_reader
 from series_store.table import Receipt
@@ -91,8 +91,8 @@ def requests(path: Path) -> list[tuple[int, int, int, list[int]]]:
     config = EdgeConfig.model_validate(yaml.safe_load(path.read_text("utf-8")))
     return [
         (plan.unit, request.address, request.count, [plan.readers[f].address - request.address for f in request.fields])
-        for name, (device, profile) in app.load_devices(config, Library()).items()
-        for plan in app.plans_of(name, device, profile)
+        for name, (device, profile) in site_plan.load_devices(config, Library()).items()
+        for plan in site_plan.plans_of(name, device, profile)
         for request in plan.requests
     ]
 

@@ -12,6 +12,9 @@ GATEWAY_DEVICE = "gateway"
 QUALITY_PREFIX = "q_"
 """A stored field `q_<field>` holds the quality of a reading that is not good; no field of a device may start so."""
 
+PSEUDONYM_SUFFIX = "_pseudonym"
+"""End of the name of a field that stands for a person. It is never shown, and never holds the person's own number."""
+
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -58,3 +61,8 @@ def is_id(text: str) -> bool:
 def is_field(text: str) -> bool:
     """Whether `text` may name a field of a device: lower-case letters, digits and `_`, not beginning with `q_`."""
     return _FIELD.fullmatch(text) is not None and not text.startswith(QUALITY_PREFIX)
+
+
+def is_pseudonym(field: str) -> bool:
+    """Whether the values of a field stand for persons: no page, report or dashboard shows them one by one."""
+    return field.endswith(PSEUDONYM_SUFFIX)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
-from data_contract.reading import FieldKind, is_field
+from data_contract.reading import PSEUDONYM_SUFFIX, FieldKind, is_field, is_pseudonym
 from device_profiles.profile import DecodeType, ForbiddenSpan, Profile, ProfileField, WordOrder
 from device_profiles.units import promised_unit
 
@@ -51,6 +51,7 @@ def lint(profile: Profile) -> list[Finding]:
         findings += _registers(key, field, profile)
         findings += _values(key, field)
         findings += _kind(key, field)
+        findings += _personal(key, name, field)
     findings += _overlaps(profile)
     return findings
 
@@ -167,6 +168,18 @@ def _kind(key: str, field: ProfileField) -> Iterator[Finding]:
             yield Finding(
                 "error", f"{key}.{name}", f"meant for counters, not for a {field.kind}", "delete it, or kind: counter"
             )
+
+
+def _personal(key: str, name: str, field: ProfileField) -> Iterator[Finding]:
+    if field.personal != is_pseudonym(name):
+        mend = f"name it ...{PSEUDONYM_SUFFIX}" if field.personal else "personal: true, or another name"
+        yield Finding("error", key, f"what is personal is called ...{PSEUDONYM_SUFFIX}, and nothing else is", mend)
+    if not field.personal:
+        return
+    if field.kind is not FieldKind.STATE or field.unit != "1":
+        yield Finding("error", key, "the number of a person is no quantity", "kind: state, unit: 1")
+    if field.type.value[0] not in "iu" or field.type is DecodeType.I32_F32 or field.scale != 1:
+        yield Finding("error", key, f"the number of a person is whole, not {field.type} x {field.scale:g}", "type: u32")
 
 
 def _overlaps(profile: Profile) -> Iterator[Finding]:

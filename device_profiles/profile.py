@@ -102,6 +102,10 @@ class ProfileField(_Model):
     accuracy_percent: Annotated[float, Field(gt=0, le=100)] | None = Field(
         default=None, description="class of the meter, % of reading", examples=[1.0]
     )
+    personal: bool = Field(
+        default=False,
+        description="the number of a card or a person: only its pseudonym leaves the gateway; name it ..._pseudonym",
+    )
 
 
 class ForbiddenSpan(_Model):

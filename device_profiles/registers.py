@@ -67,6 +67,12 @@ def decoder(field: ProfileField, order: WordOrder) -> Decoder:
     return decode_words
 
 
+def whole(field: ProfileField, order: WordOrder) -> Callable[[Sequence[int]], int]:
+    """Prepare reading all bits of `field` as one unsigned number, with the word order undone."""
+    to_bytes = _byte_orderer(field, order)
+    return lambda words: int.from_bytes(to_bytes(words), "big")
+
+
 def shortest_float32(value: float) -> float:
     """The float64 of the shortest decimal that is stored as the float32 `value`: 230.2 for 230.1999969482422.
 

@@ -14,16 +14,12 @@ from pathlib import Path
 
 from data_contract.batch import SCHEDULE, START, Record, Start
 from data_contract.calibration import CALIBRATION
-from data_contract.schedule import Poll, Schedule
+from data_contract.schedule import Schedule
 from device_profiles.library import Library
-from device_profiles.profile import Profile
-from device_profiles.registers import decoder
 from edge_agent import say
 from edge_agent.clock import SystemClock
 from edge_agent.config import (
-    BinConfig,
     BusConfig,
-    DeviceConfig,
     EdgeConfig,
     Hx711Config,
     ModbusRtuConfig,
@@ -39,14 +35,13 @@ from edge_agent.keep.spool import Spool
 from edge_agent.ports import Bus, Clock, Disk, Link
 from edge_agent.read.modbus import ModbusTcpBus
 from edge_agent.read.pace import Pace
-from edge_agent.read.planner import plan
-from edge_agent.read.poller import FieldReader, Poller, PollPlan, Weighing
+from edge_agent.read.poller import Poller, PollPlan
+from edge_agent.read.pseudonym import KEY_BYTES_MIN
 from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import Lanes
 from edge_agent.send.link import MqttLink, tls_context
 from edge_agent.send.sender import Sender
-from edge_agent.weigh.bin import FIELDS, BinMeter, BinRule
-from yaml_models.bad_file import BadFile
+from edge_agent.site_plan import Devices, load_devices, plans_of
 from yaml_models.files import read_secret
 
 log = logging.getLogger("loopgauge.edge")
@@ -74,9 +69,6 @@ def open_bus(config: BusConfig) -> Bus:
             )
 
 
-Devices = Mapping[str, tuple[DeviceConfig, Profile]]
-
-
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything by which chance enters."""
@@ -88,82 +80,16 @@ class Ports:
     rng: random.Random
 
 
-def _profile_of(name: str, device: DeviceConfig, library: Library) -> Profile:
-    try:
-        library.folder(device.profile)
-    except BadFile as error:
-        raise Fatal(f"devices.{name}.profile: {error.problem}: {device.profile}; {error.mend}") from None
-    return library.load(device.profile)
-
-
-def load_devices(config: EdgeConfig, library: Library) -> Devices:
-    """The profile of each device, checked against the site file. Raises BadFile, Fatal."""
-    devices = {}
-    for name, device in config.devices.items():
-        profile = _profile_of(name, device, library)
-        for field in device.fields or ():
-            if field not in profile.fields:
-                known = ", ".join(profile.fields)
-                raise Fatal(f"devices.{name}.fields: {profile.profile} has no field {field!r}; it has {known}")
-        for group in device.every_s:
-            if group not in profile.groups:
-                known = ", ".join(profile.groups)
-                raise Fatal(f"devices.{name}.every_s: {profile.profile} has no group {group!r}; it has {known}")
-        if device.bin is not None:
-            _check_bin(f"devices.{name}.bin", device, device.bin, profile)
-        devices[name] = (device, profile)
-    return devices
-
-
-def _check_bin(where: str, device: DeviceConfig, of: BinConfig, profile: Profile) -> None:
-    for key, field in (("weight", of.weight), ("door", of.door)):
-        if field is not None and (field not in profile.fields or field not in (device.fields or profile.fields)):
-            raise Fatal(f"{where}.{key}: {field!r} is not read from this device; add it to its fields")
-    if of.door is not None and profile.fields[of.door].group != profile.fields[of.weight].group:
-        raise Fatal(f"{where}.door: {of.door} is in another poll group than {of.weight}; leave it out")
-    unit = profile.fields[of.weight].unit
-    if unit != "kg" and not of.calibrations:
-        raise Fatal(f"{where}.calibrations: {of.weight} is in {unit}, not kg; run `loopgauge edge calibrate`")
-    if unit == "kg" and of.calibrations:
-        raise Fatal(f"{where}.calibrations: {of.weight} is in kg already; leave them out")
-
-
-def _weighing(of: BinConfig) -> Weighing:
-    rule = BinRule(
-        tare_kg=of.tare_kg,
-        least_kg=2 * of.division_kg,
-        emptying_kg=of.emptying_kg,
-        steady_samples=of.steady_samples,
-        steady_span_kg=of.steady_divisions * of.division_kg,
-        calibrations=of.calibrations,
-    )
-    return Weighing(of.weight, of.door, BinMeter(rule))
-
-
-def plans_of(name: str, device: DeviceConfig, profile: Profile) -> list[PollPlan]:
-    """How each poll group of a device is read."""
-    plans = []
-    for group, about in profile.groups.items():
-        fields = {
-            field: of
-            for field, of in profile.fields.items()
-            if of.group == group and (device.fields is None or field in device.fields)
-        }
-        if not fields:
-            continue
-        every_s = device.every_s.get(group, about.every_s)
-        readers = {
-            field: FieldReader(of.address, of.type.registers, decoder(of, profile.modbus.word_order))
-            for field, of in fields.items()
-        }
-        weighing = _weighing(device.bin) if device.bin is not None and device.bin.weight in fields else None
-        polled = (*fields, *FIELDS) if weighing is not None else tuple(fields)
-        kind = say.kind_of(device, profile)
-        poll = Poll(device=name, kind=kind, group=group, every_ms=round(every_s * 1000), fields=polled)
-        unit = profile.modbus.unit_id if device.unit_id is None else device.unit_id
-        requests = plan(fields, profile.modbus, profile.forbidden)
-        plans.append(PollPlan(poll, unit, profile.modbus.timeout_ms / 1000, requests, readers, weighing))
-    return plans
+def privacy_key(config: EdgeConfig) -> bytes:
+    """The secret that makes pseudonyms, empty where there is none. Raises BadFile, Fatal."""
+    if config.privacy is None:
+        return b""
+    key = read_secret(Path(config.privacy.key_file)).encode()
+    if len(key) < KEY_BYTES_MIN:
+        raise Fatal(
+            f"privacy.key_file: a secret of {len(key)} characters can be guessed; `openssl rand -hex 32` makes one"
+        )
+    return key
 
 
 class Agent:
@@ -178,6 +104,7 @@ class Agent:
         board: str,
         version: str,
         damaged: str | None = None,
+        key: bytes = b"",
     ) -> None:
         self._config = config
         self._devices = devices
@@ -201,7 +128,7 @@ class Agent:
         )
         self._plans: dict[str, list[PollPlan]] = {bus: [] for bus in config.buses}
         for name, (device, profile) in devices.items():
-            self._plans[device.bus].extend(plans_of(name, device, profile))
+            self._plans[device.bus].extend(plans_of(name, device, profile, key=key))
         self._bins = {
             plan.poll.device: plan.bin.meter for plans in self._plans.values() for plan in plans if plan.bin is not None
         }
@@ -359,6 +286,7 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str) -> Agent:
         board=config.board or read_board(),
         version=version,
         damaged=damaged,
+        key=privacy_key(config),
     )
 
 

@@ -157,6 +157,14 @@ class DeviceConfig(_Model):
     simulated: bool = Field(default=False, description="say in birth, page and report that this is no real device")
 
 
+class PrivacyConfig(_Model):
+    """What makes pseudonyms of the numbers of cards and persons."""
+
+    key_file: str = Field(
+        description="file with a secret of 16 characters or more, mode 600; the same on all gateways of a scheme"
+    )
+
+
 class EdgeConfig(_Model):
     """A gateway."""
 
@@ -171,6 +179,7 @@ class EdgeConfig(_Model):
     spool: SpoolConfig
     uplink: UplinkConfig
     clock: ClockConfig = ClockConfig()
+    privacy: PrivacyConfig | None = Field(default=None, description="required where a profile reads personal fields")
     buses: dict[Id, BusConfig]
     devices: dict[Id, DeviceConfig]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from data_contract.batch import SCHEDULE
 from data_contract.counter_law import HOLD_MS, LOOKBACK_MS, REACH
-from data_contract.reading import Quality
+from data_contract.reading import Quality, is_pseudonym
 from rollups.assets import Asset, Assets
 from rollups.catalog import Indicator, Term
 from rollups.figures import MeterSum
@@ -41,8 +41,9 @@ class Source(Protocol):
 
 
 async def index_of(reader: Reader) -> dict[tuple[str, str, str], SeriesKey]:
-    """Every series by gateway, device and field."""
-    return {(key.gateway, key.device, key.field): key for key in await reader.series()}
+    """Every series by gateway, device and field, but those that stand for persons: a mean of people says nothing."""
+    found = await reader.series()
+    return {(key.gateway, key.device, key.field): key for key in found if not is_pseudonym(key.field)}
 
 
 async def timelines_of(reader: Reader, gateways: Iterable[str]) -> dict[str, Timeline]:

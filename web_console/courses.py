@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from data_contract.reading import is_pseudonym
 from series_store import names
 from series_store.port import Figure
 from series_store.table import SeriesKey, Window
@@ -42,7 +43,9 @@ def hours(rows: Iterable[Figure]) -> Json:
 
 
 def asks_for(series: Iterable[SeriesKey], gateway: str, device: str, field: str) -> SeriesKey | None:
-    """The series that a request names, None if it is not stored."""
+    """The series that a request names, None if it is not stored, or not for anybody's eyes."""
+    if is_pseudonym(field):
+        return None
     for key in series:
         if (key.gateway, key.device, key.field) == (gateway, device, field) and key.measurement not in names.RESERVED:
             return key

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from data_contract.batch import SCHEDULE, START, Start
-from data_contract.reading import GATEWAY_DEVICE
+from data_contract.reading import GATEWAY_DEVICE, is_pseudonym
 from data_contract.schedule import Schedule
 from rollups.catalog import Catalog
 from series_store import names
@@ -58,7 +58,8 @@ class Look:
     async def overview(self) -> views.Json:
         """Everything on the page but the lines of devices."""
         now_ms, labels = self._now_ms(), self._labels
-        keys = [key for key in await self._reader.series() if key.device != GATEWAY_DEVICE]
+        stored = await self._reader.series()
+        keys = [key for key in stored if key.device != GATEWAY_DEVICE and not is_pseudonym(key.field)]
         newest = await self._reader.latest(keys)
         said, silences = await self._heard(keys, newest, now_ms)
         versions = {one.gateway: await self._version(one.gateway) for one in said}

@@ -41,7 +41,7 @@ class Target:
 class FieldValue:
     """What one field read: registers [address, ...) of `table` as `words`, and their value in `unit`.
 
-    A weight that the edge makes of other fields has no words.
+    A weight that the edge makes of other fields has no words, and those of what is personal are not shown.
     """
 
     field: str
@@ -182,7 +182,8 @@ def _values(profile: Profile, plan: PollPlan, request: Request, words: Sequence[
         start = reader.address - request.address
         own = tuple(words[start : start + reader.registers])
         value, quality = reader.decode(own)
-        values.append(FieldValue(field, plan.poll.group, unit, request.table, reader.address, own, value, quality))
+        seen = () if profile.fields[field].personal else own
+        values.append(FieldValue(field, plan.poll.group, unit, request.table, reader.address, seen, value, quality))
     return values
 
 

@@ -65,6 +65,8 @@ class Sealer:
         self._tried = interval.from_
         """End of the last attempt to seal: a refused one is not repeated before the next boundary."""
         self._began_s = 0.0
+        self._waiting = False
+        """Batches wait for a clock that can be trusted, and that has been said."""
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -169,5 +171,9 @@ class Sealer:
             elif asyncio.get_running_loop().time() - self._began_s >= self._wait_s:
                 await self._spool.guess()
             else:
+                if not self._waiting:
+                    log.warning("clock: not synchronised; batches wait up to %g s for it", self._wait_s)
+                self._waiting = True
                 return
+            self._waiting = False
             self._sealed()

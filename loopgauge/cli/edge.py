@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from device_profiles.library import Library
-    from edge_agent import app
+    from edge_agent import app, site_plan
     from edge_agent.commission.site_check import check_site, read_site
     from edge_agent.config import SAMPLE, EdgeConfig
     from edge_agent.errors import Fatal
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         config = parsed.model
         library = Library(Path(args.profiles) if args.profiles else None)
         if args.verb == "check":
-            found = check_site(parsed, library, app.plans_of)
+            found = check_site(parsed, library, site_plan.plans_of)
             for bad in found.errors:
                 complain(bad, 2)
             for warning in found.warnings:

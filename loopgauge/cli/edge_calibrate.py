@@ -7,7 +7,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from device_profiles.library import Library
-from edge_agent import app
+from edge_agent import app, site_plan
 from edge_agent.clock import SystemClock
 from edge_agent.commission.calibrate import READINGS, Rest, Scale, at_rest, entry, line_through, name_of
 from edge_agent.config import EdgeConfig
@@ -49,13 +49,13 @@ def _weight_of(name: str, config: EdgeConfig) -> tuple[str, list[str]]:
 def _plan_of(name: str, field: str, config: EdgeConfig, library: Library) -> PollPlan:
     # Without its bin: a site file that has no calibrations yet is what this verb is for.
     bare = config.devices[name].model_copy(update={"bin": None})
-    devices = app.load_devices(config.model_copy(update={"devices": {name: bare}}), library)
+    devices = site_plan.load_devices(config.model_copy(update={"devices": {name: bare}}), library)
     _, profile = devices[name]
     if field not in profile.fields or field not in (bare.fields or profile.fields):
         raise Fatal(f"devices.{name}.bin.weight: {field!r} is not read from this device; {one_of(profile.fields)}")
     if profile.fields[field].unit == "kg":
         raise Fatal(f"devices.{name}.bin.weight: {field} is in kg already; calibrate the instrument itself")
-    return next(plan for plan in app.plans_of(name, bare, profile) if field in plan.readers)
+    return next(plan for plan in site_plan.plans_of(name, bare, profile) if field in plan.readers)
 
 
 def _weigh(args: argparse.Namespace, config: EdgeConfig, plan: PollPlan, field: str) -> tuple[Rest, Rest, float]:

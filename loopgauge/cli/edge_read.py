@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 
 from device_profiles.library import Library
 from device_profiles.profile import Profile
-from edge_agent import app
+from edge_agent import app, site_plan
 from edge_agent.clock import SystemClock
 from edge_agent.commission.read_once import DeviceRead, Reader, Target, read_on, read_once
 from edge_agent.commission.read_table import as_data, as_text, summary
 from edge_agent.config import DeviceConfig, EdgeConfig
 from edge_agent.errors import Fatal
+from edge_agent.read.poller import PollPlan
 from loopgauge.cli.common import run_until_signal
 from yaml_models.explain import one_of, suggest
 
@@ -25,12 +26,17 @@ INTERRUPTED = 130
 def targets_of(config: EdgeConfig, library: Library, device: str | None) -> list[Target]:
     """What is to be read: all devices, or one. Raises BadFile, Fatal."""
     bare = {name: of.model_copy(update={"bin": None}) for name, of in config.devices.items()}
-    devices = app.load_devices(config.model_copy(update={"devices": bare}), library)
+    devices = site_plan.load_devices(config.model_copy(update={"devices": bare}), library)
     if device is not None and device not in devices:
         meant = suggest(device, devices)
         raise Fatal(f"--device {device}: no such device; " + (f"did you mean {meant}?" if meant else one_of(devices)))
+    key = app.privacy_key(config)
+
+    def plans(name: str, profile: Profile) -> tuple[PollPlan, ...]:
+        return tuple(site_plan.plans_of(name, _weighable(config.devices[name], profile), profile, key=key))
+
     return [
-        Target(name, of.bus, profile, tuple(app.plans_of(name, _weighable(config.devices[name], profile), profile)))
+        Target(name, of.bus, profile, plans(name, profile))
         for name, (of, profile) in devices.items()
         if device in (None, name)
     ]

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from data_contract.civil import ScaledClock
 from device_profiles.library import Library
-from edge_agent.app import Agent, Ports, load_devices
+from edge_agent.app import Agent, Ports
 from edge_agent.config import EdgeConfig
 from edge_agent.errors import Fatal
 from edge_agent.keep.disk import FileDisk
+from edge_agent.site_plan import load_devices
 from loopgauge.cli.common import VERSION
 from loopgauge.demo.history import NoLink, PastClock, UnitBus, live_through, of_the_past
 from loopgauge.demo.virtual_time import run_virtual

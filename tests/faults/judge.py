@@ -16,7 +16,7 @@ from data_contract import receipt
 from data_contract.batch import Body
 from delivery_audit.days import Days
 from delivery_audit.evidence import audit
-from edge_agent.app import plans_of
+from edge_agent.site_plan import plans_of
 from tests.faults.world import PROFILE, Gateway, World, body_of, values_of
 from tests.twins.clock import ORIGIN_MS, civil_ms
 

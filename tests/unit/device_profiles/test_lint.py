@@ -257,3 +257,22 @@ def test_a_sampling_interval_that_is_no_millisecond_is_found() -> None:
         "write it in seconds, such as 1"
     ]
     assert _found(groups={"main": {"every_s": 0.001}}) == []
+
+
+def test_what_is_personal_is_a_whole_number_and_says_so_in_its_name() -> None:
+    card = {"type": "u32", "unit": "1", "kind": "state", "personal": True}
+
+    assert _one("card_pseudonym", **card) == []
+    assert _one("card", **card) == [
+        "error fields.card: what is personal is called ..._pseudonym, and nothing else is; name it ..._pseudonym"
+    ]
+    assert _one("card_pseudonym", **card | {"personal": False}) == [
+        "error fields.card_pseudonym: what is personal is called ..._pseudonym, and nothing else is;"
+        " personal: true, or another name"
+    ]
+    assert _one("card_pseudonym", **card | {"kind": "gauge"}) == [
+        "error fields.card_pseudonym: the number of a person is no quantity; kind: state, unit: 1"
+    ]
+    assert _one("card_pseudonym", **card | {"type": "f32"}) == [
+        "error fields.card_pseudonym: the number of a person is whole, not f32 x 1; type: u32"
+    ]

@@ -259,7 +259,9 @@ def test_a_metered_link_gets_one_message_a_minute(tmp_path: Path) -> None:
     run_virtual(main())
 
 
-def test_without_a_trusted_clock_nothing_is_sent_and_then_everything_is_dated_once_and_exactly(tmp_path: Path) -> None:
+def test_without_a_trusted_clock_nothing_is_sent_and_then_everything_is_dated_once_and_exactly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         world = World(seed=6, folder=tmp_path)
         gateway = world.gateways[0]
@@ -268,6 +270,7 @@ def test_without_a_trusted_clock_nothing_is_sent_and_then_everything_is_dated_on
         world.start()
         await asyncio.sleep(300)
         assert world.broker.data_messages == []
+        assert said(caplog, "batches wait") == ["WARNING clock: not synchronised; batches wait up to 600 s for it"]
         gateway.clock.offset_ms = 0
         gateway.clock.trusted = True
         await asyncio.sleep(60)

@@ -12,9 +12,9 @@ import pytest
 from data_contract import receipt
 from data_contract.control import Birth
 from device_profiles.library import Library
-from edge_agent.app import load_devices
 from edge_agent.config import EdgeConfig
 from edge_agent.errors import Fatal
+from edge_agent.site_plan import load_devices
 from tests.faults.world import World
 from tests.twins.clock import civil_ms
 from tests.twins.loop import run_virtual

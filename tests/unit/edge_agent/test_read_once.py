@@ -13,7 +13,6 @@ from data_contract.calibration import Calibration
 from data_contract.cause import Missing
 from data_contract.reading import Quality
 from device_profiles.library import Library
-from edge_agent.app import load_devices, plans_of
 from edge_agent.commission.advice import advise
 from edge_agent.commission.read_once import DeviceRead, Miss, Reader, Target, read_on, read_once
 from edge_agent.commission.read_table import as_data, as_text, summary
@@ -21,6 +20,7 @@ from edge_agent.config import BinConfig, EdgeConfig, Hx711Config, ModbusRtuConfi
 from edge_agent.errors import NotSampled
 from edge_agent.ports import Answer, Ask, Bus, Civil, Talk
 from edge_agent.read.rtu import ModbusRtuBus
+from edge_agent.site_plan import load_devices, plans_of
 from tests.ports.rtu_line import RtuLine
 from tests.twins.bus import BusTwin
 from tests.twins.clock import civil_ms

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from device_profiles.library import Library
-from edge_agent.app import load_devices
 from edge_agent.config import EdgeConfig, Hx711Config, ModbusTcpConfig
+from edge_agent.site_plan import load_devices
 from loopgauge.demo import sites
 from simulators.load_scenario import Loaded, find, load_scenario
 

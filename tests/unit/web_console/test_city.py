@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from starlette.testclient import TestClient
 from loopgauge.labels import labels_of
 from rollups.library import load_catalog
 from rollups.worker import Worker
-from series_store.table import SeriesKey, Window
+from series_store import names
+from series_store.table import SeriesKey, Table, Window
 from tests.twins.loop import run_virtual
 from tests.twins.store import StoreTwin
 from tests.unit.web_console.city import DAY_MS, HOUR_MS, NOW, SILENT, SILENT_FROM, assets, fill
@@ -172,6 +174,32 @@ def test_the_meter_that_fell_silent_is_named_with_the_time_of_its_last_value(pag
     assert (silent["cause"], silent["simulated"]) == ("timeout", True)
     assert SILENT_FROM - 1_800_000 <= silent["since_ms"] < SILENT_FROM
     assert find(page["devices"], device=SILENT)["silent"] == "timeout"
+
+
+def test_who_came_to_a_bin_is_shown_nowhere() -> None:
+    store = StoreTwin()
+    look = Look(
+        reader=store, figures=store, catalog=load_catalog(), labels=labels_of(assets()), now_ms=lambda: NOW + 30_000
+    )
+
+    async def main() -> None:
+        await fill(store, days=1, every_ms=1_800_000)
+        tags = ((names.GATEWAY, "nankai-1"), (names.DEVICE, "bin-paper"))
+        fields, at_ms = ("weight_kg", "card_pseudonym"), NOW - HOUR_MS
+        await store.write([Table("bin", tags, fields, [at_ms], [[1.0], [123_456_789_012_345.0]])])
+        rolls = Worker(reader=store, figures=store, assets=assets(), catalog=load_catalog(), now_ms=lambda: NOW)
+        while await rolls.cycle():
+            pass
+        assert SeriesKey("bin", "nankai-1", "bin-paper", "card_pseudonym") in await store.series()
+        assert await look.line("nankai-1", "bin-paper", "weight_kg", DAY_MS) is not None
+        assert await look.line("nankai-1", "bin-paper", "card_pseudonym", DAY_MS) is None
+        assert await look.history("nankai-1", "bin-paper", "card_pseudonym", DAY_MS) is None
+        assert "pseudonym" not in json.dumps(await look.overview())
+        rolled = await store.figures(names.ROLLUP_1H, {}, 0, NOW + DAY_MS)
+        assert rolled
+        assert "pseudonym" not in str(rolled)
+
+    run_virtual(main())
 
 
 def test_answers_travel_compressed_and_files_are_asked_about_again(look: Look) -> None:

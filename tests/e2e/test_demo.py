@@ -172,6 +172,7 @@ def _wrong_span(site: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, 
     return wrong
 
 
+@pytest.mark.slow
 def test_a_wrong_word_order_and_a_wrong_span_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both in one run, as they show in different indicators."""
     require("mosquitto")

@@ -84,7 +84,10 @@ def spoiling(chance: random.Random) -> Callable[[bytes], bytes]:
     return spoil
 
 
-@pytest.mark.parametrize("seed, knows_who", [(1, True), (2, True), (3, False)])
+@pytest.mark.parametrize(
+    "seed, knows_who",
+    [(1, True), pytest.param(2, True, marks=pytest.mark.slow), pytest.param(3, False, marks=pytest.mark.slow)],
+)
 def test_no_value_is_ever_attributed_to_the_wrong_unit_or_register(
     play: Callable[..., None], seed: int, knows_who: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,14 @@ def said(talk: Talk, answer: Answer) -> Ask | None:
         return None
 
 
+async def answer_each(talk: Talk, answer: Callable[[Ask], Awaitable[Answer]]) -> None:
+    """Carry a talk to its end on a line that takes one request after the other, each by itself."""
+    with contextlib.closing(talk):
+        ask = next(talk, None)
+        while ask is not None:
+            ask = said(talk, await answer(ask))
+
+
 class Retry:
     """When a line that is down may be tried again. Pauses double until something on it has answered."""
 

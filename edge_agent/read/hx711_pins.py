@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
 from edge_agent.ports import Answer, Ask, Talk
+from edge_agent.read.conversation import answer_each
 from edge_agent.read.hx711 import (
     BITS,
     POWER_DOWN_S,
@@ -163,10 +164,7 @@ class Hx711Bus:
 
     async def carry(self, talk: Talk) -> None:
         """See `Bus`."""
-        with contextlib.closing(talk), contextlib.suppress(StopIteration):
-            ask = next(talk)
-            while True:
-                ask = talk.send(await self._answer(ask))
+        await answer_each(talk, self._answer)
 
     async def close(self) -> None:
         """Let pins and thread go."""

@@ -19,7 +19,7 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInput
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
 from edge_agent.ports import Answer, Ask, Talk
-from edge_agent.read.conversation import TIMEOUTS_MAX, Retry, carry
+from edge_agent.read.conversation import TIMEOUTS_MAX, Retry, carry, said
 
 CONNECT_TIMEOUT_S = 3.0
 RECEIVE_BYTES = 4096
@@ -120,13 +120,14 @@ class _Connection(asyncio.BufferedProtocol):
         self._ask = None
         assert self._talk is not None
         try:
-            ask = self._talk.send(answer)
-        except StopIteration:
-            self._left.set_result(None)
+            ask = said(self._talk, answer)
         except Exception as error:
             self._left.set_exception(error)
         else:
-            self._make(ask)
+            if ask is None:
+                self._left.set_result(None)
+            else:
+                self._make(ask)
         if self._left.done():
             self._talk = None
 

@@ -15,6 +15,7 @@ from data_contract.cause import Missing
 from edge_agent.config import EdgeConfig
 from edge_agent.errors import NotConnected, NotSampled
 from edge_agent.ports import Answer, Ask, Civil, Session, Talk
+from edge_agent.read.conversation import answer_each
 from simulators.devices.unit import Unit
 from simulators.truth.rows import Shown
 
@@ -82,10 +83,7 @@ class UnitBus:
         self._now_ms = now_ms
 
     async def carry(self, talk: Talk) -> None:
-        with contextlib.closing(talk), contextlib.suppress(StopIteration):
-            ask = next(talk)
-            while True:
-                ask = talk.send(await self._answer(ask))
+        await answer_each(talk, self._answer)
 
     async def _answer(self, ask: Ask) -> Answer:
         unit = self._units.get(ask.unit)

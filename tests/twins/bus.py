@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
 from edge_agent.ports import Answer, Ask, Talk
+from edge_agent.read.conversation import answer_each
 from tests.twins.clock import civil_ms
 
 Registers = Callable[[int, int], int]
@@ -28,10 +28,7 @@ class BusTwin:
         """(unit, address, civil ms, words) of every answer, noted before it is given."""
 
     async def carry(self, talk: Talk) -> None:
-        with contextlib.closing(talk), contextlib.suppress(StopIteration):
-            ask = next(talk)
-            while True:
-                ask = talk.send(await self.answer(ask))
+        await answer_each(talk, self.answer)
 
     async def answer(self, ask: Ask) -> Answer:
         """What a unit says. Tests may put another method in its place."""

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import functools
 import logging
+import os
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from data_contract.batch import SCHEDULE, START, Record, Start
 from data_contract.calibration import CALIBRATION
 from data_contract.schedule import Schedule
 from device_profiles.library import Library
-from edge_agent import say
+from edge_agent import own_device, say
 from edge_agent.clock import SystemClock
 from edge_agent.config import (
     BusConfig,
@@ -26,22 +27,30 @@ from edge_agent.config import (
     ModbusTcpConfig,
 )
 from edge_agent.errors import DiskFull, Fatal
+from edge_agent.health import SystemBoard, read_board
 from edge_agent.keep import recovery
 from edge_agent.keep.dating import Timeline
 from edge_agent.keep.disk import FileDisk
 from edge_agent.keep.interval import Interval
 from edge_agent.keep.sealer import Sealer
 from edge_agent.keep.spool import Spool
-from edge_agent.ports import Bus, Clock, Disk, Link
+from edge_agent.keep.tally import Tally
+from edge_agent.own_device import OwnBus
+from edge_agent.ports import Board, Bus, Clock, Disk, Link
 from edge_agent.read.modbus import ModbusTcpBus
 from edge_agent.read.pace import Pace
 from edge_agent.read.poller import Poller, PollPlan
 from edge_agent.read.pseudonym import KEY_BYTES_MIN
+from edge_agent.report import BUS, Report
 from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import Lanes
 from edge_agent.send.link import MqttLink, tls_context
 from edge_agent.send.sender import Sender
 from edge_agent.site_plan import Devices, load_devices, plans_of
+from service_health import watchdog
+from service_health.metric import Metric
+from service_health.notify import Notifier
+from service_health.promises import Promises
 from yaml_models.files import read_secret
 
 log = logging.getLogger("loopgauge.edge")
@@ -50,6 +59,12 @@ FLIGHT_BYTES_MAX = 262_144
 FLIGHT_BATCHES_MAX = 32
 STOP_WAIT_S = 5.0
 """How long a stopping agent waits for the last batches to be confirmed; what is not, waits on disk."""
+BUSY_S = 10.0
+"""What a busy machine may add to what a task has promised, in real s: then it is not the task that hangs."""
+STATUS_S = 10.0
+"""How often the service manager is told how things are, in real s."""
+OWN = "health"
+"""Task that samples the gateway itself; those of buses are called `bus …`."""
 
 
 def open_bus(config: BusConfig) -> Bus:
@@ -77,6 +92,7 @@ class Ports:
     disk: Disk
     link: Link
     buses: Mapping[str, Bus]
+    board: Board
     rng: random.Random
 
 
@@ -105,13 +121,19 @@ class Agent:
         version: str,
         damaged: str | None = None,
         key: bytes = b"",
+        notifier: Notifier | None = None,
     ) -> None:
+        """`notifier`: the service manager's ear, where there is one."""
         self._config = config
         self._devices = devices
         self._ports = ports
         self._board = board
         self._version = version
         self._damaged = damaged
+        self._notifier = notifier or Notifier()
+        self.promises = Promises(lambda: asyncio.get_running_loop().time())
+        self._tally = Tally()
+        self._report: Report | None = None
         self.run_id = f"{ports.rng.getrandbits(128):032x}"
         self.spool = Spool(disk=ports.disk, run=self.run_id, boot=ports.clock.boot)
         self.flight = Flight(bytes_max=FLIGHT_BYTES_MAX, batches_max=FLIGHT_BATCHES_MAX, rng=ports.rng)
@@ -125,10 +147,13 @@ class Agent:
             birth=self._birth,
             send_every_s=config.uplink.send_every_s,
             rng=ports.rng,
+            promise=self._promise("send"),
         )
-        self._plans: dict[str, list[PollPlan]] = {bus: [] for bus in config.buses}
+        self._plans: dict[str, list[PollPlan]] = {_task(bus): [] for bus in config.buses}
         for name, (device, profile) in devices.items():
-            self._plans[device.bus].extend(plans_of(name, device, profile, key=key))
+            self._plans[_task(device.bus)].extend(plans_of(name, device, profile, key=key))
+        if config.health_every_s:
+            self._plans[OWN] = [own_device.plan(config.health_every_s)]
         self._bins = {
             plan.poll.device: plan.bin.meter for plans in self._plans.values() for plan in plans if plan.bin is not None
         }
@@ -140,7 +165,12 @@ class Agent:
             version=self._version,
             run=self.run_id,
             devices=self._devices,
+            health=OWN in self._plans,
         )
+
+    def _promise(self, task: str) -> Callable[[float], None]:
+        """How a task says by when it will be heard of again."""
+        return lambda seconds: self.promises.within(task, seconds + BUSY_S)
 
     @property
     def schedule(self) -> Schedule:
@@ -150,11 +180,34 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read, keep and send until `stop` is set; then seal what is left. Raises Fatal."""
-        clock = self._ports.clock
+        metrics = self._config.metrics
+        if metrics is None:
+            return await self._run(stop)
+        # A library that only those gateways load that are asked for metrics.
+        from service_health.endpoint import MetricsEndpoint
+
+        endpoint = MetricsEndpoint(host=metrics.host, port=metrics.port, read=self._metrics)
+        try:
+            await endpoint.start()
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+            raise Fatal(
+                f"metrics: cannot listen on {metrics.host}:{metrics.port}: {why}; choose another port, or leave it out"
+            ) from None
+        try:
+            await self._run(stop)
+        finally:
+            await endpoint.close()
+
+    def _metrics(self) -> Sequence[Metric]:
+        return () if self._report is None else self._report.metrics()
+
+    async def _run(self, stop: asyncio.Event) -> None:
         try:
             await self.spool.open()
         except DiskFull as error:
             raise Fatal(f"spool.file: no room to begin ({error}); free some space or raise spool.bytes_max") from None
+        clock = self._ports.clock
         mono = clock.mono_ms()
         previous = self.spool.previous
         timeline = Timeline(
@@ -163,28 +216,30 @@ class Agent:
             backsteps=self.spool.backsteps,
             used_to_ms=None if previous is None else previous.to_ms,
         )
-        interval = Interval(from_=mono)
-        start = Start(run=self.run_id, version=self._version, boot=clock.boot, previous=previous, damaged=self._damaged)
-        interval.happened(Record(kind=START, data=start.model_dump(exclude_none=True)))
-        interval.happened(Record(kind=SCHEDULE, data=self.schedule.model_dump(mode="json")))
-        self._wake_bins(interval)
+        interval = self._interval(mono)
         every_ms = self.schedule.seal_every_ms
         paces = {
-            bus: Pace(polls=[p.poll for p in plans], timeline=timeline, start_mono=mono, seal_every_ms=every_ms)
-            for bus, plans in self._plans.items()
+            task: Pace(polls=[p.poll for p in plans], timeline=timeline, start_mono=mono, seal_every_ms=every_ms)
+            for task, plans in self._plans.items()
             if plans
         }
-        pollers = {
-            bus: Poller(bus=self._ports.buses[bus], plans=self._plans[bus], pace=pace, interval=interval, clock=clock)
-            for bus, pace in paces.items()
-        }
+        pollers: dict[str, Poller] = {}
+        report = self._report = self._reporting(timeline, pollers)
+        pollers |= self._pollers(paces, interval, report)
         sealer = self._sealer(timeline, interval, paces, pollers)
         try:
             async with asyncio.TaskGroup() as tasks:
-                polling = [tasks.create_task(poller.run(), name=f"bus {bus}") for bus, poller in pollers.items()]
-                sealing = tasks.create_task(sealer.run(), name="seal")
-                sending = tasks.create_task(self.sender.run(), name="send")
+                watching = [
+                    tasks.create_task(watchdog.keep(self.promises, self._notifier), name="watchdog"),
+                    tasks.create_task(self._tell(report), name="status"),
+                ]
+                polling = [tasks.create_task(self._kept(t, poller.run()), name=t) for t, poller in pollers.items()]
+                sealing = tasks.create_task(self._kept("seal", sealer.run()), name="seal")
+                sending = tasks.create_task(self._kept("send", self.sender.run()), name="send")
+                await asyncio.sleep(0)
+                self._notifier.ready()
                 await stop.wait()
+                self._notifier.stopping()
                 for poller in pollers.values():
                     poller.stop()
                 await asyncio.gather(*polling)
@@ -192,12 +247,74 @@ class Agent:
                 await sealing
                 now = clock.mono_ms()
                 await sealer.finish(min([now, *(pace.watermark() for pace in paces.values())]))
-                await self._flush()
-                sending.cancel()
+                await self.sender.flush(STOP_WAIT_S)
+                for task in (sending, *watching):
+                    task.cancel()
             with contextlib.suppress(DiskFull):
                 await self.spool.forget(self.sender.confirmed())
         finally:
             await self._close()
+
+    async def _kept(self, task: str, work: Awaitable[None]) -> None:
+        """Who has come to an end promises nothing more."""
+        try:
+            await work
+        finally:
+            self.promises.done(task)
+
+    def _interval(self, mono: int) -> Interval:
+        """The first interval of this run, with what is put on record at a start."""
+        interval = Interval(from_=mono)
+        start = Start(
+            run=self.run_id,
+            version=self._version,
+            boot=self._ports.clock.boot,
+            previous=self.spool.previous,
+            damaged=self._damaged,
+        )
+        interval.happened(Record(kind=START, data=start.model_dump(exclude_none=True)))
+        interval.happened(Record(kind=SCHEDULE, data=self.schedule.model_dump(mode="json")))
+        self._wake_bins(interval)
+        return interval
+
+    def _pollers(self, paces: Mapping[str, Pace], interval: Interval, report: Report) -> dict[str, Poller]:
+        """One for each task that has something to poll."""
+        buses: dict[str, Bus] = {_task(name): bus for name, bus in self._ports.buses.items()}
+        buses[OWN] = OwnBus(board=self._ports.board, vitals=report.vitals)
+        return {
+            task: Poller(
+                bus=buses[task],
+                plans=self._plans[task],
+                pace=pace,
+                interval=interval,
+                clock=self._ports.clock,
+                promise=self._promise(task),
+            )
+            for task, pace in paces.items()
+        }
+
+    def _reporting(self, timeline: Timeline, pollers: Mapping[str, Poller]) -> Report:
+        clock = self._ports.clock
+        return Report(
+            version=self._version,
+            clock=clock,
+            board=self._ports.board,
+            spool=self.spool,
+            flight=self.flight,
+            sender=self.sender,
+            tally=self._tally,
+            promises=self.promises,
+            backsteps=lambda: timeline.at(clock.mono_ms()).backsteps,
+            pollers=pollers,
+            devices=len(self._devices),
+            now_s=asyncio.get_running_loop().time,
+        )
+
+    async def _tell(self, report: Report) -> None:
+        """Keep the service manager's line about us fresh, until cancelled."""
+        while True:
+            self._notifier.status(report.status())
+            await asyncio.sleep(STATUS_S)
 
     def _sealer(
         self, timeline: Timeline, interval: Interval, paces: Mapping[str, Pace], pollers: Mapping[str, Poller]
@@ -213,6 +330,8 @@ class Agent:
             confirmed=self.sender.confirmed,
             sealed=self.sender.look,
             remember=lambda: {device: meter.remember() for device, meter in self._bins.items()},
+            tally=self._tally,
+            promise=self._promise("seal"),
             wait_s=self._config.clock.wait_s,
         )
 
@@ -229,19 +348,15 @@ class Agent:
                 data = {"calibrations": [each.model_dump(mode="json", by_alias=True) for each in of.calibrations]}
                 interval.happened(Record(kind=CALIBRATION, device=name, data=data))
 
-    async def _flush(self) -> None:
-        """Give what is sealed a moment to be confirmed."""
-        self.sender.stopping = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_WAIT_S):
-                while not self.sender.settled:
-                    self.sender.look()
-                    await asyncio.sleep(0.05)
-
     async def _close(self) -> None:
         for bus in self._ports.buses.values():
             await bus.close()
         await self.spool.close()
+
+
+def _task(bus: str) -> str:
+    """Name of the task that polls a bus."""
+    return BUS + bus
 
 
 def _give_up(pollers: Sequence[Poller], before: int) -> None:
@@ -249,20 +364,10 @@ def _give_up(pollers: Sequence[Poller], before: int) -> None:
         poller.give_up(before)
 
 
-def read_board() -> str:
-    """The serial number of this board: the Pi's, else the machine id. Raises Fatal."""
-    for path in ("/sys/firmware/devicetree/base/serial-number", "/etc/machine-id"):
-        with contextlib.suppress(OSError):
-            text = Path(path).read_text(encoding="ascii", errors="replace").strip("\0\n ").lower()
-            if text.isalnum() and len(text) <= 32:
-                return text
-    raise Fatal("board: this machine has no serial number and no machine id; give `board` in the site file")
-
-
-def open_agent(config: EdgeConfig, *, library: Library, version: str) -> Agent:
+def open_agent(config: EdgeConfig, *, library: Library, version: str, notifier: Notifier | None = None) -> Agent:
     """An agent on this machine's clock, disk, buses and network; nothing is connected yet.
 
-    Raises BadFile, Fatal, ValueError.
+    `notifier`: the service manager's ear, where there is one. Raises BadFile, Fatal, ValueError.
     """
     devices = load_devices(config, library)
     path = Path(config.spool.file)
@@ -277,6 +382,7 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str) -> Agent:
         disk=FileDisk(path=path, bytes_max=config.spool.bytes_max),
         link=MqttLink(gateway=config.gateway, config=config.uplink, password=password),
         buses={name: open_bus(bus) for name, bus in config.buses.items()},
+        board=SystemBoard(folder=path.parent),
         rng=random.Random(uuid.uuid4().int),
     )
     return Agent(
@@ -287,18 +393,5 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str) -> Agent:
         version=version,
         damaged=damaged,
         key=privacy_key(config),
+        notifier=notifier,
     )
-
-
-def check(config: EdgeConfig, *, library: Library) -> Sequence[str]:
-    """One line per poll group: what would be read, without connecting to anything. Raises BadFile, Fatal."""
-    lines = []
-    for name, (device, profile) in load_devices(config, library).items():
-        for each in plans_of(name, device, profile):
-            group = each.poll.group
-            asks = ", ".join(f"{r.table} {r.address}+{r.count}" for r in each.requests)
-            every_s = each.poll.every_ms / 1000
-            lines.append(
-                f"{name} ({profile.title}) {group}: {len(each.poll.fields)} fields every {every_s:g} s: {asks}"
-            )
-    return lines

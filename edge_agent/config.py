@@ -157,6 +157,13 @@ class DeviceConfig(_Model):
     simulated: bool = Field(default=False, description="say in birth, page and report that this is no real device")
 
 
+class MetricsConfig(_Model):
+    """Where GET /metrics is answered, in the text format of Prometheus and without a login."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; beyond this machine only if you give it")
+    port: Port = Field(description="TCP port", examples=[9464])
+
+
 class PrivacyConfig(_Model):
     """What makes pseudonyms of the numbers of cards and persons."""
 
@@ -179,6 +186,12 @@ class EdgeConfig(_Model):
     spool: SpoolConfig
     uplink: UplinkConfig
     clock: ClockConfig = ClockConfig()
+    health_every_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        default=60,
+        description="how often the gateway reports on itself as the device `gateway`, in s: disk, spool, uplink, clock,"
+        " temperature; 0 for never",
+    )
+    metrics: MetricsConfig | None = Field(default=None, description="figures of the agent for Prometheus")
     privacy: PrivacyConfig | None = Field(default=None, description="required where a profile reads personal fields")
     buses: dict[Id, BusConfig]
     devices: dict[Id, DeviceConfig]

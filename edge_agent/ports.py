@@ -64,6 +64,9 @@ class Bus(Protocol):
     async def carry(self, talk: Talk) -> None:
         """Carry a conversation to its end. Each request is made when it is yielded, and answered in finite time."""
 
+    def longest_s(self, timeout_s: float) -> float:
+        """The longest real time from a request with this time-out to its answer, all that belongs to it included."""
+
     async def close(self) -> None:
         """Let the line go."""
 
@@ -94,5 +97,30 @@ class Session(Protocol):
 class Link(Protocol):
     """The way to the broker."""
 
+    @property
+    def longest_s(self) -> float:
+        """The longest real time that one step takes: to connect, to publish, or to let go."""
+
     def connect(self) -> AbstractAsyncContextManager[Session]:
         """A session that has subscribed to the gateway's ack topic and to `ready` already. Raises NotConnected."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardState:
+    """What a board says of itself; None where it has no such sensor, or where that failed."""
+
+    temperature_c: float | None = None
+    disk_free_bytes: float | None = None
+    """On the file system of the spool, for whoever is not root."""
+    memory_available_bytes: float | None = None
+    load_1min: float | None = None
+    uptime_s: float | None = None
+    written_bytes: float | None = None
+    """What this process has had written to storage since it began."""
+
+
+class Board(Protocol):
+    """The computer that the agent runs on."""
+
+    def look(self) -> BoardState:
+        """How it is now. Never raises, and takes no time worth speaking of."""

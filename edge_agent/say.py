@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data_contract.control import Birth, DeviceBirth, FieldBirth, write
+from data_contract.reading import GATEWAY_DEVICE
 from device_profiles.profile import Profile
+from edge_agent import own_device
 from edge_agent.config import DeviceConfig
 from edge_agent.weigh import bin
 
@@ -18,10 +20,16 @@ def kind_of(config: DeviceConfig, profile: Profile) -> str:
 
 
 def birth(
-    *, gateway: str, board: str, version: str, run: str, devices: Mapping[str, tuple[DeviceConfig, Profile]]
+    *,
+    gateway: str,
+    board: str,
+    version: str,
+    run: str,
+    devices: Mapping[str, tuple[DeviceConfig, Profile]],
+    health: bool,
 ) -> bytes:
-    """The retained birth message: who I am, and per device its kind, profile and fields."""
-    said = {}
+    """The retained birth message: who I am, and per device its kind, profile and fields. `health`: I am one, too."""
+    said = {GATEWAY_DEVICE: own_device.birth()} if health else {}
     for name, (config, profile) in devices.items():
         fields = {
             field: FieldBirth(unit=about.unit, kind=about.kind, accuracy_percent=about.accuracy_percent)

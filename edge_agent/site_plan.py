@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from data_contract.schedule import Poll
 from device_profiles.library import Library
@@ -107,3 +107,17 @@ def plans_of(name: str, device: DeviceConfig, profile: Profile, *, key: bytes = 
         requests = plan(fields, profile.modbus, profile.forbidden)
         plans.append(PollPlan(poll, unit, profile.modbus.timeout_ms / 1000, requests, readers, weighing))
     return plans
+
+
+def check(config: EdgeConfig, *, library: Library) -> Sequence[str]:
+    """One line per poll group: what would be read, without connecting to anything. Raises BadFile, Fatal."""
+    lines = []
+    for name, (device, profile) in load_devices(config, library).items():
+        for each in plans_of(name, device, profile):
+            group = each.poll.group
+            asks = ", ".join(f"{r.table} {r.address}+{r.count}" for r in each.requests)
+            every_s = each.poll.every_ms / 1000
+            lines.append(
+                f"{name} ({profile.title}) {group}: {len(each.poll.fields)} fields every {every_s:g} s: {asks}"
+            )
+    return lines

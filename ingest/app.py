@@ -5,19 +5,68 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from data_contract import control
 from data_contract.civil import CLOCK_VARIABLE, ScaledClock
 from data_contract.topics import READY
-from ingest.config import IngestConfig
+from ingest import report
+from ingest.config import IngestConfig, MetricsConfig
 from ingest.consumer import MqttConsumer
 from ingest.dead_letters import FolderDeadLetters
+from ingest.errors import Fatal
 from ingest.gateways import GatewaysFile
 from ingest.worker import Worker
 from series_store.port import Writer
+from service_health import watchdog
+from service_health.metric import Metric
+from service_health.notify import Notifier
+from service_health.promises import Promises
 from yaml_models.files import read_secret
+
+STATUS_S = 10.0
+"""How often the service manager is told how things are, in real s."""
+STOP_S_MAX = 60.0
+"""What the end may take: saying goodbye to the broker, and closing the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a worker is made of, to look at."""
+
+    version: str
+    name: str
+    consumer: MqttConsumer
+    worker: Worker
+    dead: FolderDeadLetters
+    gateways: GatewaysFile
+    promises: Promises
+    now_us: Callable[[], int]
+
+    def state(self) -> report.State:
+        """How they are now."""
+        queue = self.consumer.queue()
+        return report.State(
+            version=self.version,
+            worker=self.name,
+            now_ms=self.now_us() // 1000,
+            connected=self.consumer.is_connected,
+            connections=self.consumer.connections,
+            waiting_messages=queue.messages,
+            waiting_bytes=queue.bytes,
+            waiting_gateways=queue.lanes,
+            dropped=queue.dropped,
+            counts=self.worker.counts,
+            away=self.worker.away,
+            tally=self.worker.tally,
+            dead_letters=self.dead.kept,
+            dead_letter_bytes=self.dead.size_bytes,
+            parked=self.gateways.parked,
+            overdue=self.promises.broken(),
+        )
 
 
 def civil_us() -> Callable[[], int]:
@@ -26,24 +75,98 @@ def civil_us() -> Callable[[], int]:
     return lambda: int(scaled.now_ms(time.time_ns() / 1_000_000) * 1000)
 
 
-async def run(config: IngestConfig, *, writer: Writer, stop: asyncio.Event) -> None:
-    """Take, store and acknowledge until `stop`. Raises Fatal, BadFile, ValueError before anything is connected."""
+async def run(
+    config: IngestConfig,
+    *,
+    writer: Writer,
+    stop: asyncio.Event,
+    version: str = "0",
+    notifier: Notifier | None = None,
+) -> None:
+    """Take, store and acknowledge until `stop`. Raises Fatal, BadFile, ValueError before anything is connected.
+
+    Ready is who has begun to connect: neither broker nor store need be there, both are tried until they are.
+    """
     now_us = civil_us()
     password = read_secret(Path(config.broker.password_file)) if config.broker.password_file else None
     gateways = GatewaysFile(Path(config.gateways_file))
-    gateways.read()
+    gateways.open()
+    notifier = notifier or Notifier()
+    promises = Promises(asyncio.get_running_loop().time)
 
     def connected() -> None:
         consumer.publish(READY, control.write(control.Ready(worker=config.worker)))
 
-    consumer = MqttConsumer(worker=config.worker, config=config.broker, password=password, connected=connected)
+    consumer = MqttConsumer(
+        worker=config.worker,
+        config=config.broker,
+        password=password,
+        connected=connected,
+        knows=gateways.knows,
+        promise=lambda seconds: promises.within("mqtt", seconds),
+    )
     dead = FolderDeadLetters(
         folder=Path(config.dead_letters), bytes_max=config.dead_letters_bytes_max, now_ms=lambda: now_us() // 1000
     )
-    worker = Worker(worker=config.worker, consumer=consumer, writer=writer, dead=dead, gateways=gateways, now_us=now_us)
-    consumer.start()
+    worker = Worker(
+        worker=config.worker,
+        consumer=consumer,
+        writer=writer,
+        dead=dead,
+        gateways=gateways,
+        now_us=now_us,
+        promises=promises,
+    )
+
+    parts = _Parts(version, config.worker, consumer, worker, dead, gateways, promises, now_us)
+    async with _metrics(config.metrics, lambda: report.metrics(parts.state())), asyncio.TaskGroup() as tasks:
+        beside = [
+            tasks.create_task(watchdog.keep(promises, notifier), name="watchdog"),
+            tasks.create_task(_tell(parts, notifier), name="status"),
+        ]
+        consumer.start()
+        notifier.ready()
+        try:
+            await worker.run(stop)
+        finally:
+            notifier.stopping()
+            await _end(consumer, writer, promises)
+            for each in beside:
+                each.cancel()
+
+
+async def _end(consumer: MqttConsumer, writer: Writer, promises: Promises) -> None:
+    promises.within("end", STOP_S_MAX)
+    await asyncio.to_thread(consumer.stop)
+    promises.done("mqtt")
+    await writer.close()
+    promises.done("end")
+
+
+async def _tell(parts: _Parts, notifier: Notifier) -> None:
+    while True:
+        notifier.status(report.status(parts.state()))
+        await asyncio.sleep(STATUS_S)
+
+
+@asynccontextmanager
+async def _metrics(config: MetricsConfig | None, read: Callable[[], list[Metric]]) -> AsyncIterator[None]:
+    """Serve /metrics meanwhile, where that is wanted."""
+    if config is None:
+        yield
+        return
+    # A library that only those load that are asked for metrics.
+    from service_health.endpoint import MetricsEndpoint
+
+    endpoint = MetricsEndpoint(host=config.host, port=config.port, read=read)
     try:
-        await worker.run(stop)
+        await endpoint.start()
+    except OSError as error:
+        why = error.strerror or error
+        raise Fatal(
+            f"metrics: cannot listen on {config.host}:{config.port}: {why}; choose another port, or leave it out"
+        ) from None
+    try:
+        yield
     finally:
-        await asyncio.to_thread(consumer.stop)
-        await writer.close()
+        await endpoint.close()

@@ -51,8 +51,20 @@ class BrokerConfig(_Model):
 class StoreConfig(_Model):
     """Where readings are kept."""
 
-    url: str = Field(description="sqlite:FOLDER, influx1://user@host:port/database or influx2://org@host:port/bucket")
+    url: str = Field(
+        description="sqlite:FOLDER, influx1+https://user@host:port/database or influx2+https://org@host:port/bucket"
+    )
     secret_file: str | None = Field(default=None, description="file with the password or token, mode 600")
+    ca_file: str | None = Field(
+        default=None, description="certificate authority of the store, PEM; for +https, by default this machine's"
+    )
+
+
+class MetricsConfig(_Model):
+    """Where GET /metrics is answered, in the text format of Prometheus and without a login."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; beyond this machine only if you give it")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(description="TCP port", examples=[9465])
 
 
 class IngestConfig(_Model):
@@ -68,6 +80,7 @@ class IngestConfig(_Model):
     dead_letters_bytes_max: Annotated[int, Field(ge=100_000)] = Field(
         default=256_000_000, description="size at which nothing that would add to it is acknowledged any more"
     )
+    metrics: MetricsConfig | None = Field(default=None, description="figures of the worker for Prometheus")
 
 
 SAMPLE: dict[str, object] = {

@@ -1,6 +1,10 @@
-"""The broker's side of a worker through paho-mqtt in its own thread: bounded hand-over, manual acknowledgement.
+"""The broker's side of a worker through paho-mqtt in its own thread: a bounded hand-over that is fair by gateway.
 
-Flow control is the broker's: it sends at most RECEIVE_MAX messages that we have not settled, so nothing here overflows.
+A broker sends in order of arrival, so whoever waits there waits behind everybody. Hence messages are settled as they
+arrive, into the lane of their gateway or into nothing where that is full: a flood meets its own lane's end, and never
+makes the broker hold back others. Only when many lanes together hold more than CALM_BYTES_MAX is settling put off until
+a message has been dealt with, and the broker's own limit, RECEIVE_MAX, slows everybody down.
+
 Sessions are clean: after a reconnect packet ids begin anew, so a settlement of an earlier connection is dropped.
 """
 
@@ -9,33 +13,50 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from data_contract.message import MESSAGE_BYTES_MAX
-from data_contract.topics import Channel, every
+from data_contract.topics import Channel, every, gateway_of
 from ingest.config import BrokerConfig
 from ingest.errors import Fatal
+from ingest.fair import Lanes
 from ingest.ports import Delivery
+from ingest.sieve import Sieve
+from ingest.sifted_client import SiftedClient
 from yaml_models import tls
 from yaml_models.bad_file import BadFile
 
 log = logging.getLogger("loopgauge.ingest.consumer")
 
-RECEIVE_MAX = 200
-"""Messages that the broker may have under way to us. With MESSAGE_BYTES_MAX this bounds the memory."""
+RECEIVE_MAX = 1000
+"""Messages that the broker may have under way to us."""
 TAKE_MAX = 100
 """Messages in one hand-over."""
 TAKE_BYTES_MAX = 4_000_000
-WAITING_MAX = 1000
-"""Messages that wait here. Only a broker without MQTT 5 sends so many: more are dropped, and their gateways repeat."""
+LANE_BYTES_MAX = 2_000_000
+"""Of one gateway: what it has in flight (256 kB, or one message of 512 kB) several times over, since it repeats."""
+QUANTUM_BYTES = 64_000
+"""Of one gateway, before the next one's turn."""
+CALM_BYTES_MAX = 64_000_000
+"""What waits is settled on arrival up to here."""
+BYTES_MAX = 256_000_000
+"""Of all."""
+MESSAGE_COST_BYTES = 1_000
+"""What a message takes here beside its payload, so that a lane of empty ones has an end, too."""
+STRANGERS = ""
+"""The lane of all gateways that have not been admitted yet. No gateway has this name."""
 SHARE = "ingest"
+THREAD_S_MAX = 120.0
+"""paho's thread is heard of each second; while it connects again, after a pause of 30 s and whatever name look-up,
+connect and handshake take."""
 
 
 def tls_context(config: BrokerConfig) -> ssl.SSLContext | None:
@@ -54,18 +75,46 @@ class _Token(NamedTuple):
     qos: int
 
 
+class Queue(NamedTuple):
+    """How full the hand-over is. `dropped`: (reason, gateway or STRANGERS) → messages since the start."""
+
+    messages: int
+    bytes: int
+    lanes: int
+    dropped: dict[tuple[str, str], int]
+
+
 class MqttConsumer:
     """A connection that is made again whenever it is lost. `start` must run inside the event loop that takes."""
 
     def __init__(
-        self, *, worker: str, config: BrokerConfig, password: str | None, connected: Callable[[], None]
+        self,
+        *,
+        worker: str,
+        config: BrokerConfig,
+        password: str | None,
+        connected: Callable[[], None],
+        knows: Callable[[str], bool] = lambda gateway: True,
+        promise: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        """`connected` is called in the event loop after each subscription."""
+        """`connected` is called in the event loop after each subscription.
+
+        `knows`: whether a gateway has a lane of its own; `promise`: within how many s paho's thread is heard of again.
+        Both are called in that thread.
+        """
         self._config = config
         self._connected = connected
+        self._knows = knows
         self._filter = f"$share/{SHARE}/{every(Channel.DATA)}" if config.shared else every(Channel.DATA)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: list[Delivery] = []
+        self._promise = promise
+        self.is_connected = False
+        self.connections = 0
+        """Since the start."""
+        self._lock = threading.Lock()
+        self._lanes: Lanes[Delivery] = Lanes(
+            lane_bytes_max=LANE_BYTES_MAX, bytes_max=BYTES_MAX, quantum_bytes=QUANTUM_BYTES
+        )
         self._arrived = asyncio.Event()
         self._generation = 0
         self._away = False
@@ -74,8 +123,10 @@ class MqttConsumer:
 
     def _make_client(self, worker: str, password: str | None) -> Client:
         v5 = self._version is MQTTProtocolVersion.MQTTv5
-        client = Client(
+        client = SiftedClient(
             CallbackAPIVersion.VERSION2,
+            sieve=self._new_sieve,
+            looks=lambda: self._promise(THREAD_S_MAX),
             client_id=f"lg-ingest-{worker}",
             clean_session=None if v5 else True,
             protocol=self._version,
@@ -90,11 +141,11 @@ class MqttConsumer:
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
         return client
 
     def start(self) -> None:
         """Connect in the background."""
+        self._promise(THREAD_S_MAX)
         self._loop = asyncio.get_running_loop()
         options: dict[str, Any] = {}
         if self._version is MQTTProtocolVersion.MQTTv5:
@@ -115,11 +166,12 @@ class MqttConsumer:
         if reason.is_failure:
             self._lost(f"refused by the broker: {reason}")
             return
-        self._generation += 1
         client.subscribe(self._filter, qos=1)
         self._loop.call_soon_threadsafe(self._back)
 
     def _back(self) -> None:
+        self.is_connected = True
+        self.connections += 1
         if self._away:
             log.info("broker: connected again")
             self._away = False
@@ -138,6 +190,7 @@ class MqttConsumer:
         assert self._loop is not None
 
         def say() -> None:
+            self.is_connected = False
             if not self._away:
                 log.warning(
                     "broker: %s:%d away (%s); gateways keep their readings", self._config.host, self._config.port, why
@@ -146,39 +199,52 @@ class MqttConsumer:
 
         self._loop.call_soon_threadsafe(say)
 
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        assert self._loop is not None
-        delivery = Delivery(message.topic, bytes(message.payload), _Token(self._generation, message.mid, message.qos))
-        self._loop.call_soon_threadsafe(self._arrive, delivery)
+    def _new_sieve(self) -> Sieve:
+        self._generation += 1
+        # Longer payloads are refused by their length, and need not be kept whole for that.
+        return Sieve(heard=self._heard, version=int(self._version), payload_bytes_max=MESSAGE_BYTES_MAX + 1)
 
-    def _arrive(self, delivery: Delivery) -> None:
-        if len(self._waiting) >= WAITING_MAX:
-            self.settle([delivery])
-            return
-        self._waiting.append(delivery)
-        self._arrived.set()
+    def _heard(self, name: str, payload: bytes, mid: int, qos: int) -> bool:
+        """In paho's thread, for each message: what is dropped must cost next to nothing."""
+        assert self._loop is not None
+        gateway = gateway_of(name, Channel.DATA)
+        lane = gateway if gateway is not None and self._knows(gateway) else STRANGERS
+        with self._lock:
+            calm = self._lanes.bytes <= CALM_BYTES_MAX
+            delivery = Delivery(name, payload, None if calm else _Token(self._generation, mid, qos))
+            first = not self._lanes
+            dropped = self._lanes.put(lane, len(payload) + MESSAGE_COST_BYTES, delivery)
+        if first:
+            self._loop.call_soon_threadsafe(self._arrived.set)
+        if dropped is delivery:
+            return True
+        if dropped is not None:
+            self.settle([dropped])
+        return calm
 
     async def take(self, wait_s: float) -> list[Delivery]:
-        if not self._waiting:
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return []
-        count, size = 0, 0
-        while count < min(len(self._waiting), TAKE_MAX) and size < TAKE_BYTES_MAX:
-            size += len(self._waiting[count].payload)
-            count += 1
-        taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return taken
+        try:
+            async with asyncio.timeout(wait_s):
+                while not self._lanes:
+                    self._arrived.clear()
+                    if not self._lanes:  # a message that came before the clearing woke nobody
+                        await self._arrived.wait()
+        except TimeoutError:
+            return []
+        with self._lock:
+            return self._lanes.take(TAKE_MAX, TAKE_BYTES_MAX)
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             token = delivery.token
-            assert isinstance(token, _Token)
-            if token.generation == self._generation and token.qos:
+            if isinstance(token, _Token) and token.generation == self._generation and token.qos:
                 self._client.ack(token.mid, token.qos)
+
+    def queue(self) -> Queue:
+        """What waits to be taken, and what was not let in."""
+        with self._lock:
+            lanes = self._lanes
+            return Queue(len(lanes), lanes.bytes, lanes.lanes, dict(lanes.dropped))
 
     def publish(self, topic: str, payload: bytes) -> None:
         self._client.publish(topic, payload, qos=1)

@@ -24,11 +24,22 @@ class FolderDeadLetters:
         self._path = folder / FILE_NAME
         self._bytes_max = bytes_max
         self._now_ms = now_ms
+        self.kept = 0
+        """Letters since the start."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dead-letters")
 
     async def keep(self, letters: Sequence[DeadLetter]) -> None:
         if letters:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._keep, letters)
+            self.kept += len(letters)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all letters that lie there, those of earlier starts included."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
 
     def _keep(self, letters: Sequence[DeadLetter]) -> None:
         at = self._now_ms()

@@ -29,6 +29,12 @@ class GatewaysFile:
         self._path = path
         self._known: dict[str, set[str]] = {}
         self._looked_s: dict[tuple[str, str], float] = {}
+        self.parked = 0
+        """Boards that waited to be allowed when the file was last read."""
+
+    def knows(self, gateway: str) -> bool:
+        """Whether any board has been allowed for this gateway, as far as has been read. Safe in any thread."""
+        return gateway in self._known
 
     async def admits(self, gateway: str, board: str) -> bool:
         if board in self._known.get(gateway, ()):
@@ -62,7 +68,12 @@ class GatewaysFile:
             raise Fatal(
                 f"gateways_file: {self._path} cannot be read ({error}); restore it, or remove it to begin anew"
             ) from None
+        self.parked = sum(len(boards) for boards in parked.values())
         return allowed, parked
+
+    def open(self) -> None:
+        """Learn who is known already. Raises Fatal where the file cannot be read."""
+        self._known, _ = self.read()
 
     def changed(self, change: Callable[[dict[str, set[str]], dict[str, set[str]]], None]) -> dict[str, set[str]]:
         """Apply `change(allowed, parked)` to what the file says now, durably; the allowed boards afterwards."""

@@ -23,9 +23,11 @@ from ingest.guard import SECOND_BOARD, Admitted, Refused, admit
 from ingest.merge import merge, series_of
 from ingest.ports import Consumer, DeadLetter, DeadLetters, Delivery, Gateways
 from ingest.tables import Tables, tables_of
+from ingest.tally import Tally
 from series_store import names
 from series_store.port import Writer
 from series_store.table import Outcome, Table
+from service_health.promises import Promises
 
 log = logging.getLogger("loopgauge.ingest")
 
@@ -38,6 +40,10 @@ SAMPLES_MAX = 20
 """Refused messages of each kind that are logged; the rest is only counted."""
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 30.0
 """Pauses while the store or the dead letters cannot take anything: doubling."""
+STEP_S_MAX = 60.0
+"""A step that needs no store: decoding a message, asking for a board, an fsync. What takes longer hangs."""
+STORE_S_MAX = 600.0
+"""One write: its requests end by time-outs of their own, and a search for lines that are refused takes many."""
 
 
 @dataclass(slots=True)
@@ -67,7 +73,10 @@ class Worker:
         dead: DeadLetters,
         gateways: Gateways,
         now_us: Callable[[], int],
+        promises: Promises | None = None,
     ) -> None:
+        """`promises`: where each task says by when it will be heard of again."""
+        self._promises = promises or Promises(lambda: 0.0)
         self._worker = worker
         self._consumer = consumer
         self._writer = writer
@@ -76,6 +85,7 @@ class Worker:
         self._now_us = now_us
         self._last_us = 0
         self._away: set[str] = set()
+        self.tally = Tally()
         self.counts: Counter[str] = Counter()
         """Messages refused by reason; messages, batches and readings stored."""
 
@@ -84,17 +94,22 @@ class Worker:
         places = asyncio.Semaphore(GROUPS_MAX)
         async with asyncio.TaskGroup() as tasks:
             while not stop.is_set():
+                # While all groups are under way this waits for one of them, and they have promises of their own.
+                self._promises.done("take")
                 await places.acquire()
+                self._promises.within("take", TAKE_WAIT_S + STEP_S_MAX)
                 deliveries = await self._consumer.take(TAKE_WAIT_S)
                 if not deliveries:
                     places.release()
                     continue
                 tasks.create_task(self._through(deliveries, places, stop), name="group")
+            self._promises.done("take")
 
     async def _through(self, deliveries: Sequence[Delivery], places: asyncio.Semaphore, stop: asyncio.Event) -> None:
         try:
             await self.confirm(deliveries, stop)
         finally:
+            self._promises.done(_task())
             self._consumer.settle(deliveries)
             places.release()
 
@@ -122,6 +137,7 @@ class Worker:
         parts: list[Part] = []
         now_ms = self._now_us() // 1000
         for delivery in deliveries:
+            self._promises.within(_task(), STEP_S_MAX)
             verdict = admit(delivery.topic, delivery.payload)
             if isinstance(verdict, Admitted) and not await self._gateways.admits(
                 verdict.header.gateway, verdict.header.board
@@ -161,7 +177,9 @@ class Worker:
         pause_s = RETRY_MIN_S
         while True:
             began_s = loop.time()
+            self._promises.within(_task(), STORE_S_MAX)
             outcome = await self._writer.write(tables())
+            self.tally.wrote(loop.time() - began_s, stored=outcome.stored)
             if outcome.stored and loop.time() - began_s <= ATTEMPT_MAX_S:
                 self._back("store")
                 return outcome
@@ -170,9 +188,15 @@ class Worker:
                 if stop.is_set():
                     return None
                 pause_s = min(max(pause_s * 2, outcome.retry_after_s or 0.0), RETRY_MAX_S)
+                self._promises.within(_task(), pause_s + STEP_S_MAX)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause_s):
                         await stop.wait()
+
+    @property
+    def away(self) -> frozenset[str]:
+        """What cannot take anything now, of `store` and `dead letters`."""
+        return frozenset(self._away)
 
     def _gone(self, what: str, how: str) -> None:
         if what not in self._away:
@@ -190,6 +214,7 @@ class Worker:
         letters = [letter for part in parts for letter in part.letters]
         if not letters:
             return parts
+        self._promises.within(_task(), STEP_S_MAX)
         try:
             await self._dead.keep(letters)
         except NoRoom as error:
@@ -262,6 +287,8 @@ class Worker:
         by_run: dict[tuple[str, str], list[Part]] = {}
         for part in parts:
             by_run.setdefault((part.header.gateway, part.header.run), []).append(part)
+            to_ms = part.batch.to_ms if part.batch is not None else None
+            self.tally.confirmed(part.header.gateway, part.header.run, part.seq, to_ms, self._now_us() // 1000)
             self.counts["batches"] += 1
             self.counts["readings"] += sum(count for count, _, _ in part.tables.stored.values())
         for (gateway, run), mine in by_run.items():
@@ -269,6 +296,11 @@ class Worker:
             rejected = tuple(control.Rejected(seq=part.seq, reason=part.reason) for part in mine if part.batch is None)
             ack = control.Ack(run=run, stored=stored, rejected=rejected, worker=self._worker)
             self._consumer.publish(topic(gateway, Channel.ACK), control.write(ack))
+
+
+def _task() -> str:
+    """The group that is at work, by a name of its own among all that are under way."""
+    return f"group {id(asyncio.current_task())}"
 
 
 def _brought(parts: Sequence[Part], table: Table, row: int) -> Part:

@@ -13,6 +13,8 @@ from typing import Any
 
 from data_contract.counter_law import Span, StepKind
 from rollups.assets import TIME_MAX_MS, Assets
+from rollups.catalog import Catalog
+from rollups.choices import of_area, of_place, path_of
 from rollups.figures import Figure
 from rollups.gauges import Course
 from rollups.hours import Gap, Stretch
@@ -79,12 +81,23 @@ def read_stretch(row: Row, length_ms: int) -> Stretch:
     )
 
 
-def figure_tables(figures: Iterable[tuple[str, int, Figure]]) -> list[Table]:
-    """Rows of `indicator` from (length of the period, its begin, figure): one row at the begin of each period."""
+def figure_tables(figures: Iterable[tuple[str, int, Figure]], assets: Assets, catalog: Catalog) -> list[Table]:
+    """Rows of `indicator` from (length of the period, its begin, figure): one row at the begin of each period.
+
+    The area's name and its target stand beside the figure, so that a dashboard shows them without reading any file.
+    """
     rows: dict[Tags, list[tuple[int, dict[str, Cell]]]] = {}
     for period, start_ms, figure in figures:
         tags = figure_tags(figure.indicator, figure.area, period)
-        rows.setdefault(tags, []).append((start_ms, _figure_cells(figure)))
+        target = catalog.indicators[figure.indicator].target(figure.area)
+        en, zh = of_area(assets, figure.area)
+        cells: dict[str, Cell] = {
+            **_figure_cells(figure),
+            "target": None if target is None else target.value,
+            "area_choice": en,
+            "area_choice_zh": zh,
+        }
+        rows.setdefault(tags, []).append((start_ms, cells))
     return [_table(names.INDICATOR, tags, names.FIGURE_FIELDS, found) for tags, found in rows.items()]
 
 
@@ -121,7 +134,8 @@ def asset_tables(assets: Assets) -> list[Table]:
             cells: dict[str, Cell] = {
                 "title": asset.title.en,
                 "title_zh": asset.title.zh,
-                "path": "/".join(area.id for area in assets.path(asset.site)),
+                "path": path_of(assets, asset.site),
+                **of_place(assets, asset, place),
                 "zone": assets.areas[asset.site].zone,
                 "to_ms": float(min(place.to_ms, TIME_MAX_MS)),
                 "simulated": float(asset.simulated),

@@ -221,7 +221,8 @@ class Worker:
             figure = await self._figure(job, hours, now_ms)
             if figure is not None:
                 written[job] = figure
-        await self._put(figure_tables((job.unit, job.from_ms, figure) for job, figure in written.items()))
+        found = ((job.unit, job.from_ms, figure) for job, figure in written.items())
+        await self._put(figure_tables(found, self._assets, self._catalog))
 
     async def _figure(self, job: Job, hours: Hours, now_ms: int) -> Figure | None:
         """The figure of a period; of one that has not ended, up to the last reading. None: there are no readings."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+if TYPE_CHECKING:
+    import ssl
+
 INFLUX_PORT = 8086
+TLS, PLAIN = "+https", "+plain"
+"""Ends of a scheme: over TLS; without it although the server is not on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +25,8 @@ class Address:
     user: str = ""
     secret: str | None = None
     name: str = ""
+    trust: ssl.SSLContext | None = None
+    """Whose certificates count; None without TLS."""
 
 
 def parse_folder(url: str, secret: str | None) -> Address:
@@ -50,9 +59,22 @@ def _parse_server(url: str, secret: str | None) -> Address:
         raise ValueError(f"store {shown(url)}: write {parts.scheme}://NAME@HOST:PORT/DATABASE")
     if secret is not None and not (secret and secret.isascii() and secret.isprintable()):
         raise ValueError(f"store {shown(url)}: the secret must be one line of ASCII text")
-    tls = "s" if parts.scheme.endswith("+https") else ""
+    tls = "s" if parts.scheme.endswith(TLS) else ""
+    if secret is not None and not (tls or parts.scheme.endswith(PLAIN) or _is_here(host)):
+        kind = parts.scheme.partition("+")[0]
+        raise ValueError(
+            f"store {shown(url)}: the secret would cross the network for all to read; write {kind}{TLS}://, "
+            f"or {kind}{PLAIN}:// where that network is your own"
+        )
     in_url = f"[{host}]" if ":" in host else host
     return Address(base=f"http{tls}://{in_url}:{port}", user=unquote(parts.username or ""), secret=secret, name=name)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_influx1(url: str, secret: str | None) -> Address:

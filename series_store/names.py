@@ -25,7 +25,30 @@ under one key, so a field that was left out would keep the value of an earlier r
 ASSET = "asset"
 """Tags gateway, device, and these three; at the begin of a place."""
 ASSET_TAG, ROLE_TAG, SITE_TAG = "asset", "role", "site"
-ASSET_FIELDS = ("title", "title_zh", "path", "zone", "to_ms", "simulated", "use", "material", "capacity_kg", VOID)
+ASSET_FIELDS = (
+    "title",
+    "title_zh",
+    "path",  # ids of the areas from the top down, / between; the last one is the site
+    "city",  # these eight: a choice each, of the areas that it lies in and of its device
+    "city_zh",
+    "district",
+    "district_zh",
+    "place",
+    "place_zh",
+    "meter",
+    "meter_zh",
+    "zone",
+    "to_ms",
+    "simulated",
+    "use",
+    "material",
+    "capacity_kg",
+    VOID,
+)
+
+CHOICE_MARK = " "
+"""A choice is one entry of a dashboard's variable, `city/harbour Harbour`: a path, whose last id is the value, and what
+a person reads. No id holds the mark. It sorts before all that ids and paths hold: an area comes before its parts."""
 
 ROLLUP_1H, ROLLUP_1D = "rollup_1h", "rollup_1d"
 """Tags gateway, device, field; at the begin of the hour (UTC) or of the day (the site's zone)."""
@@ -60,6 +83,9 @@ FIGURE_FIELDS = (
     "low",
     "high",
     "simulated",
+    "target",  # as the catalog said when the row was written
+    "area_choice",
+    "area_choice_zh",
     "rule",
     "reason",
     "meters",  # JSON: [[asset, role, delta, completeness], …]

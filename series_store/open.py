@@ -4,18 +4,21 @@
     influx1://USER@HOST:PORT/DATABASE  InfluxDB 1.x, and every later one that serves /write and /query with HTTP Basic
     influx2://ORG@HOST:PORT/BUCKET     InfluxDB 2.x through its own client
     influx1+https://, influx2+https:// the same over TLS
+    influx1+plain://, influx2+plain:// the same without TLS, and with a secret, to another machine
 
-A password or token never stands in the address; it is the separate `secret`.
+A password or token never stands in the address; it is the separate `secret`. `trust` says whose certificates count for
+TLS (this machine's authorities by default); it must be a context that checks certificate and name.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from series_store.address import Address, parse_folder, parse_influx1, parse_influx2, shown
+from series_store.address import TLS, Address, parse_folder, parse_influx1, parse_influx2, shown
 from series_store.port import OwnedFigures, OwnedReader, OwnedWriter
 
 if TYPE_CHECKING:
@@ -34,36 +37,45 @@ class _Home:
     provision: Callable[[Address], Awaitable[None]]
 
 
-def open_writer(url: str, secret: str | None = None) -> OwnedWriter:
+def open_writer(url: str, secret: str | None = None, trust: ssl.SSLContext | None = None) -> OwnedWriter:
     """The writer at an address; ValueError says in one line what is wrong with it."""
-    home, address = _parse(url, secret)
+    home, address = _parse(url, secret, trust)
     return home.writer(address)
 
 
-def open_reader(url: str, secret: str | None = None) -> OwnedReader:
+def open_reader(url: str, secret: str | None = None, trust: ssl.SSLContext | None = None) -> OwnedReader:
     """The reader at an address; ValueError says in one line what is wrong with it."""
-    home, address = _parse(url, secret)
+    home, address = _parse(url, secret, trust)
     return home.reader(address)
 
 
-def open_figures(url: str, secret: str | None = None, *, writes: bool = True) -> OwnedFigures:
+def open_figures(
+    url: str, secret: str | None = None, trust: ssl.SSLContext | None = None, *, writes: bool = True
+) -> OwnedFigures:
     """The figure store at an address; without `writes` it can only be read, beside the program that writes it."""
-    home, address = _parse(url, secret)
+    home, address = _parse(url, secret, trust)
     return home.figures(address, writes)
 
 
-async def provision(url: str, secret: str | None = None) -> None:
+async def provision(url: str, secret: str | None = None, trust: ssl.SSLContext | None = None) -> None:
     """Make the files, the database or the bucket; harmless where they exist. Raises Unavailable with the reason."""
-    home, address = _parse(url, secret)
+    home, address = _parse(url, secret, trust)
     await home.provision(address)
 
 
-def _parse(url: str, secret: str | None) -> tuple[_Home, Address]:
+def _parse(url: str, secret: str | None, trust: ssl.SSLContext | None) -> tuple[_Home, Address]:
     home = _HOMES.get(url.partition(":")[0]) if ":" in url else None
     if home is None:
         kinds = ", ".join(_HOMES)
         raise ValueError(f"store {shown(url)}: an address begins with {kinds} and a colon, as in sqlite:var/store")
-    return home, home.parse(url, secret)
+    tls = url.partition(":")[0].endswith(TLS)
+    if trust is not None and not tls:
+        raise ValueError(f"store {shown(url)}: has no TLS, so that no ca_file counts; leave it out, or write {TLS}://")
+    if trust is None and tls:
+        trust = ssl.create_default_context()
+        trust.minimum_version = ssl.TLSVersion.TLSv1_2
+    assert trust is None or (trust.verify_mode is ssl.CERT_REQUIRED and trust.check_hostname)
+    return home, replace(home.parse(url, secret), trust=trust)
 
 
 def _sqlite_writer(address: Address) -> OwnedWriter:
@@ -95,7 +107,14 @@ async def _sqlite_provision(address: Address) -> None:
 def _server(address: Address, *, token: bool = False) -> Server:
     from series_store.influx.http import Server
 
-    return Server(base=address.base, database=address.name, user=address.user, secret=address.secret, token=token)
+    return Server(
+        base=address.base,
+        database=address.name,
+        user=address.user,
+        secret=address.secret,
+        token=token,
+        trust=address.trust,
+    )
 
 
 def _influx1_writer(address: Address) -> OwnedWriter:
@@ -131,7 +150,9 @@ async def _influx1_provision(address: Address) -> None:
 def _api2(address: Address) -> Api2:
     from series_store.influx.api2 import Api2
 
-    return Api2(base=address.base, org=address.user, bucket=address.name, token=address.secret or "")
+    return Api2(
+        base=address.base, org=address.user, bucket=address.name, token=address.secret or "", trust=address.trust
+    )
 
 
 def _influx2_writer(address: Address) -> OwnedWriter:
@@ -170,6 +191,8 @@ _HOMES = {
     "sqlite": _SQLITE,
     "influx1": _INFLUX1,
     "influx1+https": _INFLUX1,
+    "influx1+plain": _INFLUX1,
     "influx2": _INFLUX2,
     "influx2+https": _INFLUX2,
+    "influx2+plain": _INFLUX2,
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from series_store.port import Unavailable
+from service_health import watchdog
+from service_health.metric import Metric, Sample, by_label, counter, gauge
+from service_health.notify import Notifier
+from service_health.promises import Promises
 from web_console.language import LANGUAGES, preferred
 from web_console.look import HISTORY_MS_MAX, SERIES_MS_MAX, Look
 
@@ -31,6 +37,10 @@ GZIP_BYTES_MIN = 1000
 """Shorter answers are not worth compressing. Nothing here is secret, so that their length may tell of their content."""
 CONNECTIONS_MAX = 64
 """More at a time are answered with 503."""
+BEAT_S = 5.0
+"""How often the server's own loop says that it gets on."""
+LOOP_S_MAX = 60.0
+"""A page that is made takes a few ms of it; whoever does not come round in this time hangs."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 HEADERS = {
@@ -44,6 +54,8 @@ HEADERS = {
 }
 
 log = logging.getLogger(__name__)
+
+_P = "loopgauge_console_"
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -70,6 +82,22 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers)
 
 
+class CountsAnswers:
+    """Counts every response by its status."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], *, answers: Counter[int]) -> None:
+        self._app = app
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._answers[message["status"]] += 1
+            await send(message)
+
+        await self._app(scope, receive, counting)
+
+
 class OwnFiles(StaticFiles):
     """Files that a browser keeps, but asks about each time, so that an update shows at once."""
 
@@ -82,8 +110,14 @@ class OwnFiles(StaticFiles):
 class Pages:
     """The routes over one store."""
 
-    def __init__(self, *, look: Look) -> None:
+    def __init__(self, *, look: Look, version: str = "0") -> None:
         self._look = look
+        self._version = version
+        self.answers: Counter[int] = Counter()
+        """Responses by status since the start."""
+        self._looks = 0
+        self._look_s = 0.0
+        self._render: Callable[[], bytes] | None = None
         self._lock = asyncio.Lock()
         self._made_s = float("-inf")
         self._overview: dict[str, Any] = {}
@@ -102,6 +136,29 @@ class Pages:
     async def healthz(self, request: Request) -> Response:
         """Whether this program answers; the store is not asked."""
         return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
+
+    async def metrics(self, request: Request) -> Response:
+        """Figures of this program for Prometheus: to this machine alone, and to nobody behind a proxy on it."""
+        if not _from_here(request):
+            return PlainTextResponse("only for this machine\n", 403)
+        from service_health.endpoint import renderer
+
+        self._render = self._render or renderer(self._figures)
+        return Response(self._render(), media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
+
+    def _figures(self) -> list[Metric]:
+        by_status = {str(status): float(count) for status, count in self.answers.items()}
+        return [
+            Metric(f"{_P}info", "Version of this program", "gauge", (Sample(1.0, {"version": self._version}),)),
+            by_label(f"{_P}responses_total", "Responses", "counter", "status", by_status),
+            counter(f"{_P}overviews_total", "Overviews made from the store", self._looks),
+            counter(f"{_P}overview_seconds_total", "Time that they took", self._look_s),
+            gauge(f"{_P}store_away", "1 while the store does not answer", float(self._away)),
+        ]
+
+    def status(self) -> str:
+        """One line, as `systemctl status` shows it."""
+        return f"{'store away; ' if self._away else ''}{sum(self.answers.values())} answers"
 
     async def overview(self, request: Request) -> Response:
         """Everything on the page as JSON, at most OVERVIEW_S old."""
@@ -130,8 +187,11 @@ class Pages:
         now_s = asyncio.get_running_loop().time
         async with self._lock:
             if now_s() - self._made_s > OVERVIEW_S:
+                began_s = now_s()
                 self._overview = await self._look.overview()
                 self._made_s = now_s()
+                self._looks += 1
+                self._look_s += self._made_s - began_s
             return self._overview
 
     async def _answer(self, ask: Callable[[], Awaitable[dict[str, Any] | None]]) -> Response:
@@ -152,19 +212,32 @@ def _json(content: Any, status: int) -> Response:
     return JSONResponse(content, status_code=status, headers={"Cache-Control": "no-store"})
 
 
-def create_app(*, look: Look, hosts: tuple[str, ...] = LOOPBACK) -> Starlette:
+def _from_here(request: Request) -> bool:
+    """Whether a client on this machine asks for itself, by an address of this machine."""
+    passed_on = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip", "via"))
+    if request.client is None or passed_on or request.url.hostname not in LOOPBACK:
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+def create_app(*, look: Look, hosts: tuple[str, ...] = LOOPBACK, pages: Pages | None = None) -> Starlette:
     """The application; requests for a host that is not in `hosts` are refused, so that no foreign name leads here."""
-    pages = Pages(look=look)
+    pages = pages or Pages(look=look)
     return Starlette(
         routes=[
             Route("/", pages.index),
             Route("/healthz", pages.healthz),
+            Route("/metrics", pages.metrics),
             Route("/api/overview", pages.overview),
             Route("/api/series", pages.series),
             Route("/api/history", pages.history),
             Mount("/static", OwnFiles(directory=STATIC)),
         ],
         middleware=[
+            Middleware(CountsAnswers, answers=pages.answers),
             Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
             Middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN),
@@ -186,10 +259,20 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family)
 
 
-async def run(*, look: Look, listener: socket.socket, stop: asyncio.Event, hosts: tuple[str, ...] = LOOPBACK) -> None:
-    """Serve the page until `stop` is set. The listener is the caller's."""
+async def run(
+    *,
+    look: Look,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    hosts: tuple[str, ...] = LOOPBACK,
+    version: str = "0",
+    notifier: Notifier | None = None,
+) -> None:
+    """Serve the page until `stop` is set. The listener is the caller's. The store need not be there."""
+    notifier = notifier or Notifier()
+    pages = Pages(look=look, version=version)
     config = uvicorn.Config(
-        create_app(look=look, hosts=hosts),
+        create_app(look=look, hosts=hosts, pages=pages),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -198,12 +281,30 @@ async def run(*, look: Look, listener: socket.socket, stop: asyncio.Event, hosts
         lifespan="off",
     )
     server = _Server(config)
+    promises = Promises(asyncio.get_running_loop().time)
 
     async def wait_for_stop() -> None:
         await stop.wait()
+        notifier.stopping()
         server.should_exit = True
 
+    async def beat() -> None:
+        while not server.started:
+            promises.within("start", LOOP_S_MAX)
+            await asyncio.sleep(0.05)
+        promises.done("start")
+        notifier.ready()
+        while True:
+            promises.within("page", LOOP_S_MAX)
+            notifier.status(pages.status())
+            await asyncio.sleep(BEAT_S)
+
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(wait_for_stop(), name="web_console stop")
+        beside = [
+            group.create_task(wait_for_stop(), name="web_console stop"),
+            group.create_task(beat(), name="web_console beat"),
+            group.create_task(watchdog.keep(promises, notifier), name="web_console watchdog"),
+        ]
         await server.serve(sockets=[listener])
-        waiting.cancel()
+        for each in beside:
+            each.cancel()

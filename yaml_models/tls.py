@@ -1,4 +1,4 @@
-"""The certificate files that a person names become what both ends of MQTT connect with."""
+"""The certificate files that a person names become what programs connect with: to the broker, and to the store."""
 
 from __future__ import annotations
 
@@ -31,11 +31,7 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
     for key, file in (("ca_file", files.ca_file), ("cert_file", files.cert_file), ("key_file", files.key_file)):
         if file is not None:
             _look(key, file)
-    try:
-        context = ssl.create_default_context(cafile=files.ca_file)
-    except (OSError, ssl.SSLError):
-        raise BadFile(files.ca_file, None, "ca_file", "holds no certificate", "give the CA's as PEM") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = trust(files.ca_file)
     if files.cert_file is not None:
         try:
             # An empty password, lest OpenSSL ask for one at the terminal of a machine that nobody looks at.
@@ -43,6 +39,20 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
         except (OSError, ssl.SSLError):
             problem = "no certificate with its private key, unencrypted"
             raise BadFile(files.cert_file, None, "cert_file", problem, "look at cert_file and key_file") from None
+    return context
+
+
+def trust(ca_file: str, key: str = "ca_file") -> ssl.SSLContext:
+    """For a client without a certificate of its own: TLS 1.2 or later, only certificates of this authority count.
+
+    BadFile names the file, and `key` as where it was named.
+    """
+    _look(key, ca_file)
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError):
+        raise BadFile(ca_file, None, key, "holds no certificate", "give the CA's as PEM") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

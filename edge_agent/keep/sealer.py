@@ -12,6 +12,7 @@ from edge_agent.errors import DiskFull
 from edge_agent.keep.dating import Segment, Timeline
 from edge_agent.keep.interval import Interval
 from edge_agent.keep.spool import Sealed, Spool
+from edge_agent.keep.tally import Tally
 from edge_agent.ports import Clock
 
 log = logging.getLogger("loopgauge.edge.sealer")
@@ -22,6 +23,10 @@ LOOK_S = 1.0
 """A sealer looks at least this often whether to seal before the time, in real s."""
 LATE_LOOK_MS = 50
 """And this often, in civil ms, once the interval is over and a bus still has a slot open."""
+SEAL_S_MAX = 60.0
+"""Longest time for a seal or a dating, in real s: three transactions at worst, where the disk was full. A card that
+tidies up holds one up for seconds, and SQLite waits 5 s for whoever else has the file open. What takes longer than all
+that will not come back."""
 
 
 class Sealer:
@@ -40,13 +45,15 @@ class Sealer:
         confirmed: Callable[[], Sequence[Span]],
         sealed: Callable[[], None],
         remember: Callable[[], Mapping[str, str]],
+        tally: Tally,
+        promise: Callable[[float], None],
         wait_s: float,
     ) -> None:
         """The callables tell and ask the rest of the agent.
 
         `watermark`: mono before which each slot has its outcome; `give_up`: give every slot before an instant one;
         `confirmed`: what may be deleted; `sealed`: called after each seal; `remember`: what devices must still know
-        after a power cut, by device.
+        after a power cut, by device; `promise`: told before each wait how long it may take at most, in real s.
         """
         self._clock = clock
         self._timeline = timeline
@@ -58,6 +65,8 @@ class Sealer:
         self._confirmed = confirmed
         self._sealed = sealed
         self._remember = remember
+        self._tally = tally
+        self._promise = promise
         self._wait_s = wait_s
         self._seq = 0
         self._prev: int | None = None
@@ -82,6 +91,7 @@ class Sealer:
             if to is None:
                 return
             await self.seal(to)
+            self._promise(SEAL_S_MAX)
             if not self._full:  # a batch that waits for room keeps one base from its begin to its end
                 self._observe()
             await self._date()
@@ -100,6 +110,7 @@ class Sealer:
         A bus may hold the boundary up by one more interval at most; then its open slots count as overrun.
         """
         while not self._stop.is_set():
+            self._promise(LOOK_S)
             mono = self._clock.mono_ms()
             watermark = self._watermark()
             if mono >= boundary + self._every_ms:
@@ -124,6 +135,7 @@ class Sealer:
     async def seal(self, to: int, *, final: bool = False) -> None:
         """Seal [from, to). If the disk is full, its values are counted as such; the next batch begins where it did."""
         self._tried = to
+        self._promise(SEAL_S_MAX)
         if final:
             self._interval.happened(Record(kind=STOP, t=to - self._interval.from_))
         segment = self._timeline.at(self._interval.from_)
@@ -146,6 +158,7 @@ class Sealer:
         self._seq += 1
         self._prev = to
         self._interval.sealed(to)
+        self._tally.sealed(body)
         self._sealed()
 
     def _as_row(self, body: Body, segment: Segment, final: bool) -> Sealed:

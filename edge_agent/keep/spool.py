@@ -76,6 +76,8 @@ class Spool:
         """How often civil time was put back in the runs before this one."""
         self.held: dict[tuple[str, int], Held] = {}
         """Batches that are offered, oldest first."""
+        self.oldest_ms: int | None = None
+        """Civil ms at which the oldest of them ended; None while there is none. As of the last transaction."""
         self.aside: list[tuple[str, int, int, str]] = []
         self.memory: dict[str, str] = {}
         """By device: what it knew at the last seal."""
@@ -131,6 +133,15 @@ class Spool:
                 aside.setdefault(reason, []).append((run, seq))
         self.aside = [(*span, reason) for reason, keys in aside.items() for span in spans(keys)]
         self.memory = dict(db.execute("SELECT device, text FROM memory"))
+        self._date_oldest(db)
+
+    def _date_oldest(self, db: sqlite3.Connection) -> None:
+        """One batch is looked into: the index does without the times of all others."""
+        found = db.execute(
+            "SELECT coalesce(base_ms, guess_ms) + json_extract(body, '$.to') FROM batch WHERE aside IS NULL"
+            " ORDER BY run_id, seq LIMIT 1"
+        ).fetchone()
+        self.oldest_ms = None if found is None else found[0]
 
     def pending(self, confirmed: Sequence[Span]) -> list[Span]:
         """What is held and not yet confirmed, as spans; never more than PENDING_SPANS_MAX."""
@@ -158,6 +169,7 @@ class Spool:
                 (sealed.seq, to_ms, sealed.clean, sealed.backsteps, run_id),
             )
             db.executemany("INSERT OR REPLACE INTO memory (device, text) VALUES (?, ?)", sealed.memory.items())
+            self._date_oldest(db)
 
         def work(db: sqlite3.Connection) -> None:
             self._delete(db, confirmed)
@@ -175,7 +187,12 @@ class Spool:
 
     async def forget(self, confirmed: Sequence[Span]) -> None:
         """Delete what has been confirmed. Raises DiskFull."""
-        await self._disk.run(lambda db: self._delete(db, confirmed))
+
+        def work(db: sqlite3.Connection) -> None:
+            self._delete(db, confirmed)
+            self._date_oldest(db)
+
+        await self._disk.run(work)
         self._drop(confirmed)
 
     def _delete(self, db: sqlite3.Connection, confirmed: Sequence[Span]) -> None:

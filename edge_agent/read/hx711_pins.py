@@ -166,6 +166,10 @@ class Hx711Bus:
         """See `Bus`."""
         await answer_each(talk, self._answer)
 
+    def longest_s(self, timeout_s: float) -> float:
+        """See `Bus`: whatever the pins do, a request is broken off after its time-out."""
+        return timeout_s
+
     async def close(self) -> None:
         """Let pins and thread go."""
         if self._open:

@@ -216,6 +216,10 @@ class ModbusTcpBus:
         """See `Bus`. Where there is no connection, requests are answered at once, with BUS_DOWN."""
         await carry(talk, self._connected)
 
+    def longest_s(self, timeout_s: float) -> float:
+        """See `Bus`: a connection that is lost as soon as it was made is made once more, then the request is sent."""
+        return 2 * CONNECT_TIMEOUT_S + timeout_s
+
     async def _connected(self) -> _Connection:
         last = self._connection
         if last is not None and last.transport is not None and not last.transport.is_closing():

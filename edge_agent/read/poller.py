@@ -109,7 +109,17 @@ def _miss(missing: dict[Missing, int], cause: Missing, readings: int) -> None:
 class Poller:
     """Reads the devices of one bus, one request at a time."""
 
-    def __init__(self, *, bus: Bus, plans: Sequence[PollPlan], pace: Pace, interval: Interval, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        plans: Sequence[PollPlan],
+        pace: Pace,
+        interval: Interval,
+        clock: Clock,
+        promise: Callable[[float], None],
+    ) -> None:
+        """`promise`: told before each wait how long it may take at most, in real s."""
         self._bus = bus
         self._plans = plans
         self._pace = pace
@@ -117,6 +127,8 @@ class Poller:
         self._clock = clock
         self._askings = [[_Asking(plan, request) for request in plan.requests] for plan in plans]
         self._breakers = {plan.unit: Breaker() for plan in plans}
+        self._patience_s = bus.longest_s(max(plan.timeout_s for plan in plans))
+        self._promise = promise
         self._away: set[str] = set()
         self._refusing: set[tuple[str, Request]] = set()
         self._stop = asyncio.Event()
@@ -125,9 +137,15 @@ class Poller:
         """End `run` after the slot at hand: a slot that was begun gets its outcome."""
         self._stop.set()
 
+    @property
+    def silent(self) -> int:
+        """How many of its devices do not answer."""
+        return len(self._away)
+
     async def run(self) -> None:
         """Poll until `stop`."""
         while not self._stop.is_set():
+            self._promise(LOOK_S)
             due, _ = self._pace.head()
             wait_ms = due - self._clock.mono_ms()
             if wait_ms > 0:
@@ -164,6 +182,7 @@ class Poller:
                     _miss(missing, Missing.ASLEEP, asking.readings)
                     continue
                 stamp = self._pace.stamp(self._clock.mono_ms(), due, index)
+                self._promise(self._patience_s)
                 answer = yield asking.ask
                 self._learn(plan, asking.request, answer)
                 if isinstance(answer, NotSampled):

@@ -44,6 +44,9 @@ again without proof. Or three of its time-outs, where that is longer."""
 REFUSAL_BYTES = 5
 """Unit, function + 128, code, checksum."""
 
+REQUEST_BYTES = 8
+"""Unit, function, address, count, checksum: the longest request that is made."""
+
 _WHO = b"\x11"
 
 
@@ -223,6 +226,11 @@ class ModbusRtuBus:
     async def carry(self, talk: Talk) -> None:
         """See `Bus`. Where there is no port, requests are answered at once, with BUS_DOWN."""
         await carry(talk, self._connected)
+
+    def longest_s(self, timeout_s: float) -> float:
+        """See `Bus`: the unit may first be asked who it is, and each time quiet is waited for."""
+        quiet_s = NOISE_MAX_S + OPEN_QUIET_S + SILENCE_CHARACTERS * self._character_s
+        return 2 * (quiet_s + REQUEST_BYTES * self._character_s + timeout_s)
 
     async def _connected(self) -> _Wire:
         last, now_s = self._wire, asyncio.get_running_loop().time()

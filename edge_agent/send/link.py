@@ -24,6 +24,13 @@ INCOMING_MAX = 1000
 GOODBYE_S = 2.0
 """Longest wait for the broker when the agent stops."""
 
+RESOLVE_S_MAX = 120.0
+"""Longest search for the broker's address, on a gateway without network: resolv.conf(5) has three name servers asked
+twice for 5 s each, 30 s, for the name as it stands and again below each domain of the search list."""
+
+CONNECT_S_MAX = 40.0
+"""Longest way to a connection then: paho gives each of the broker's addresses 5 s, and a handshake as long."""
+
 # aiomqtt sets this level itself when it is imported; what it has to say, the sender says once.
 logging.getLogger("mqtt").setLevel(logging.CRITICAL)
 
@@ -69,6 +76,11 @@ class MqttLink:
         self._gateway = gateway
         self._config = config
         self._password = password
+
+    @property
+    def longest_s(self) -> float:
+        """See `Link`: behind the connection come its confirmation and two subscriptions, each with its time-out."""
+        return RESOLVE_S_MAX + CONNECT_S_MAX + 3 * self._config.timeout_s
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[MqttSession]:

@@ -24,6 +24,11 @@ BACKOFF_MIN_S, BACKOFF_MAX_S = 1.0, 60.0
 """Pauses between attempts to connect: doubling, with full jitter."""
 IDLE_S = 5.0
 """The sender looks at its flight at least this often, in real s."""
+DISK_S_MAX = 60.0
+"""Longest wait for rows of the spool: what the disk thread is busy with comes first."""
+FLUSH_LOOK_S = 0.05
+UNANSWERED = "unanswered"
+"""Why batches are set aside that the cloud never answers."""
 UNCONFIRMED_S = 300.0
 """Connected, published, and nothing confirmed for this long is worth a warning."""
 
@@ -43,7 +48,9 @@ class Sender:
         birth: Callable[[], bytes],
         send_every_s: float,
         rng: random.Random,
+        promise: Callable[[float], None],
     ) -> None:
+        """`promise`: told before each step how long it may take at most, in real s."""
         self._gateway = gateway
         self._board = board
         self._link = link
@@ -58,7 +65,17 @@ class Sender:
         self._away = False
         self._warned = False
         self._launched_s = float("-inf")
-        self._waiting_since_s: float | None = None
+        self._published_s: float | None = None
+        """When the first message was published that no ack has followed in this session."""
+        self._promise = promise
+        self._step_s = DISK_S_MAX + link.longest_s
+        self.connected = False
+        self.connects = 0
+        """Sessions so far."""
+        self.sent = 0
+        """Messages that the broker has taken, repeats among them."""
+        self.acknowledged = 0
+        """Batches that the cloud has confirmed."""
         self.redelivered = 0
         """Messages that were sent more than once."""
         self.stopping = False
@@ -78,10 +95,29 @@ class Sender:
         """Everything that is held and dated has been confirmed."""
         return all(key in self._done or not held.dated for key, held in self._spool.held.items())
 
+    async def flush(self, wait_s: float) -> None:
+        """The agent stops: send all that is dated, and give it so many s at most to be confirmed."""
+        self.stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while not self.settled:
+                    self.look()
+                    await asyncio.sleep(FLUSH_LOOK_S)
+
+    def waiting(self) -> tuple[int, int]:
+        """(batches, bytes) that are held and not confirmed."""
+        sizes = [held.size for key, held in self._spool.held.items() if key not in self._done]
+        return len(sizes), sum(sizes)
+
+    def unconfirmed_s(self, now_s: float) -> float:
+        """For how long we have been publishing in this session without any ack; 0 where nothing is awaited."""
+        return 0.0 if self._published_s is None or not self._flight.batches else now_s - self._published_s
+
     async def run(self) -> None:
         """Connect again and again, until cancelled."""
         pause_s = BACKOFF_MIN_S
         while True:
+            self._promise(self._step_s)
             try:
                 async with self._link.connect() as session:
                     pause_s = BACKOFF_MIN_S
@@ -90,17 +126,22 @@ class Sender:
                 if not self._away:
                     log.warning("uplink: not connected: %s; readings stay on disk", error)
                 self._away = True
+            self._promise(pause_s)
             await asyncio.sleep(self._rng.random() * pause_s)
             pause_s = min(pause_s * 2, BACKOFF_MAX_S)
 
     async def _session(self, session: Session) -> None:
         """One connection, from birth to its loss. Raises NotConnected."""
+        self._promise(self._step_s)
         await session.publish(topic(self._gateway, Channel.ONLINE), b"1", retain=True)
+        self._promise(self._step_s)
         await session.publish(topic(self._gateway, Channel.BIRTH), self._birth(), retain=True)
         if self._away:
             log.info("uplink: connected again")
             self._away = False
-        self._waiting_since_s = None
+        self._published_s = None
+        self.connected = True
+        self.connects += 1
         self._flight.connected()
         self._lanes.reconnected(max((s for run, s in self._spool.held if run == self._spool.run), default=0))
         try:
@@ -110,8 +151,11 @@ class Sender:
         except* NotConnected as group:
             error = group.exceptions[0]
             raise NotConnected(str(error)) from error
+        finally:
+            self.connected, self._published_s = False, None
 
     async def _receive(self, session: Session) -> None:
+        """Hear what the cloud says. That it says nothing is no hang but `unconfirmed_s`, so nothing is promised."""
         async for name, payload in session.messages():
             now_s = asyncio.get_running_loop().time()
             if name == READY:
@@ -121,15 +165,19 @@ class Sender:
             else:
                 for run, first, last in self._flight.confirmed(ack, now_s):
                     self._done.update({(run, seq): None for seq in range(first, last + 1)})
+                    self.acknowledged += last - first + 1
+                    self._published_s = None
             self._wake.set()
         raise NotConnected("the broker closed the connection")
 
     async def _send(self, session: Session) -> None:
         while True:
+            self._promise(self._step_s + IDLE_S)
             self._wake.clear()
             now_s = asyncio.get_running_loop().time()
             for given_up in self._flight.unanswered():
                 await self._set_aside(given_up.span)
+                self._promise(self._step_s + IDLE_S)
             message = self._flight.due(now_s) or self._launch(now_s)
             if message is not None:
                 await self._publish(session, message)
@@ -141,7 +189,7 @@ class Sender:
 
     async def _set_aside(self, span: Span) -> None:
         try:
-            await self._spool.set_aside(span, "unanswered")
+            await self._spool.set_aside(span, UNANSWERED)
         except DiskFull:
             return  # out of the flight, but still held: it will be offered anew
         log.error("uplink: batches %d-%d of run %s are never answered; set aside", span[1], span[2], span[0])
@@ -176,17 +224,18 @@ class Sender:
         payload = pack(self._gateway, self._board, message.run, rows)
         self.redelivered += message.tries > 0
         self._flight.sent(message, asyncio.get_running_loop().time())
+        if self._published_s is None:
+            self._published_s = asyncio.get_running_loop().time()
         await session.publish(topic(self._gateway, Channel.DATA), payload)
+        self.sent += 1
 
     def _suspect(self, now_s: float) -> None:
         """Say once when the broker takes our messages and nobody confirms them: MQTT 3.1.1 hides a refusal."""
-        since_s = now_s if self._waiting_since_s is None else self._waiting_since_s
-        self._waiting_since_s = since_s
-        if (self._flight.last_ack_s or 0.0) > since_s or not self._flight.batches:
-            if self._warned:
-                log.info("uplink: batches are confirmed again")
-            self._waiting_since_s, self._warned = now_s, False
-        elif not self._warned and now_s - since_s > UNCONFIRMED_S:
+        unconfirmed_s = self.unconfirmed_s(now_s)
+        if not unconfirmed_s and self._warned:
+            log.info("uplink: batches are confirmed again")
+            self._warned = False
+        elif unconfirmed_s > UNCONFIRMED_S and not self._warned:
             log.warning(
                 "uplink: published, but unconfirmed for %d s; check that ingest runs and the broker's ACL admits us",
                 UNCONFIRMED_S,

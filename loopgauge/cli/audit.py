@@ -18,14 +18,15 @@ does not answer, 2 for bad input. LOOPGAUGE_CLOCK sets civil time.
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb."""
+    from loopgauge.cli.common import add_store_options
+
     parser = subparsers.add_parser(
         "audit",
         help="where every expected reading ended",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--store", required=True, metavar="URL", help="the store, as in sqlite:var/store")
-    parser.add_argument("--secret-file", metavar="FILE", help="file with the store's password or token")
+    add_store_options(parser)
     parser.add_argument("--gateway", metavar="ID", help="this gateway alone (all that have a receipt)")
     parser.add_argument("--from", dest="from_", metavar="ISO", help="begin of the audit (a gateway's first day)")
     parser.add_argument("--to", metavar="ISO", help="end of the audit, not included (now)")
@@ -40,18 +41,16 @@ def run(args: argparse.Namespace) -> int:
     import json
     import os
     import time
-    from pathlib import Path
 
     from data_contract.civil import CLOCK_VARIABLE, ScaledClock
     from delivery_audit.days import Days
     from delivery_audit.evidence import audit, strangers
     from delivery_audit.ledger import Ledger
     from delivery_audit.table import as_json, as_text
-    from loopgauge.cli.common import complain
+    from loopgauge.cli.common import complain, store_access
     from series_store.open import open_reader
     from series_store.port import Unavailable
     from yaml_models.bad_file import BadFile
-    from yaml_models.files import read_secret
 
     async def audits() -> tuple[list[Ledger], dict[str, int]]:
         try:
@@ -74,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
         now_ms = ScaledClock.parse(os.environ.get(CLOCK_VARIABLE)).now_ms(time.time() * 1000)
         if from_ms is not None and from_ms >= (now_ms if to_ms is None else min(to_ms, now_ms)):
             raise ValueError(f"--from {args.from_}: does not lie before --to and before now; give an earlier time")
-        secret = read_secret(Path(args.secret_file)) if args.secret_file else None
-        reader = open_reader(args.store, secret)
+        access = store_access(args)
+        reader = open_reader(*access)
     except (BadFile, ValueError) as error:
         return complain(error, 2)
     try:

@@ -7,8 +7,13 @@ import gc
 import logging
 import signal
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import ssl
 
 try:
     VERSION = version("loopgauge")
@@ -20,6 +25,33 @@ def complain(error: object, code: int) -> int:
     """Say what is wrong on one line, and return the exit code."""
     print(f"loopgauge: {' '.join(str(error).split())}", file=sys.stderr)
     return code
+
+
+class Access(NamedTuple):
+    """What opens a store, in the order in which `series_store.open` wants it: its address, the password or token, and
+    whose certificates count for TLS."""
+
+    url: str
+    secret: str | None
+    trust: ssl.SSLContext | None
+
+
+def add_store_options(parser: ArgumentParser) -> None:
+    """The three options by which every verb but `ingest` names its store."""
+    parser.add_argument("--store", required=True, metavar="URL", help="the store, as in sqlite:var/store")
+    parser.add_argument("--secret-file", metavar="FILE", help="file with the store's password or token")
+    parser.add_argument("--ca-file", metavar="FILE", help="certificate authority of the store, PEM (this machine's)")
+
+
+def store_access(args: Namespace) -> Access:
+    """What the options of `add_store_options` say. Raises BadFile; the address is not looked at yet."""
+    from pathlib import Path
+
+    from yaml_models.files import read_secret
+    from yaml_models.tls import trust
+
+    secret = read_secret(Path(args.secret_file)) if args.secret_file else None
+    return Access(args.store, secret, trust(args.ca_file, "--ca-file") if args.ca_file else None)
 
 
 def set_up_logging(verbose: bool) -> None:

@@ -19,14 +19,15 @@ GRACE_S = 30
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb."""
+    from loopgauge.cli.common import add_store_options
+
     parser = subparsers.add_parser(
         "console",
         help="the page",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--store", required=True, metavar="URL", help="the store, as in sqlite:var/store")
-    parser.add_argument("--secret-file", metavar="FILE", help="file with the store's password or token")
+    add_store_options(parser)
     parser.add_argument("--assets", required=True, metavar="FILE", help="assets.yaml: areas, sites, meters")
     parser.add_argument("--indicators", metavar="FILE", help="own indicators instead of those that ship")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen on (%(default)s)")
@@ -42,18 +43,18 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from data_contract.civil import CLOCK_VARIABLE, ScaledClock
-    from loopgauge.cli.common import complain, run_program
+    from loopgauge.cli.common import VERSION, complain, run_program, store_access
     from loopgauge.labels import labels_of
     from rollups.library import load_assets, load_catalog
     from series_store.open import open_figures, open_reader
+    from service_health.notify import Notifier
     from web_console import app
     from web_console.look import Look
     from yaml_models.bad_file import BadFile
-    from yaml_models.files import read_secret
 
     async def program(stop: asyncio.Event) -> None:
         try:
-            await app.run(look=look, listener=listener, stop=stop, hosts=hosts)
+            await app.run(look=look, listener=listener, stop=stop, hosts=hosts, version=VERSION, notifier=notifier)
         finally:
             await reader.close()
             await figures.close()
@@ -64,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
         catalog = load_catalog(Path(args.indicators) if args.indicators else None)
         if not 0 <= args.port <= 65535:
             raise ValueError(f"--port {args.port}: must lie between 0 and 65535")
-        secret = read_secret(Path(args.secret_file)) if args.secret_file else None
-        reader, figures = open_reader(args.store, secret), open_figures(args.store, secret, writes=False)
+        access = store_access(args)
+        reader, figures = open_reader(*access), open_figures(*access, writes=False)
     except (BadFile, ValueError) as error:
         return complain(error, 2)
     try:
@@ -82,5 +83,6 @@ def run(args: argparse.Namespace) -> int:
     )
     # Whoever opens it to a network names it as he likes; on loopback a foreign name is a page that misuses a browser.
     hosts = app.LOOPBACK if args.host in app.LOOPBACK else ("*",)
+    notifier = Notifier.from_environment()
     with listener:
         return run_program(program, expected=(OSError,))

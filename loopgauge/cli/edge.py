@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_agent.config import SAMPLE, EdgeConfig
     from edge_agent.errors import Fatal
     from loopgauge.cli.common import VERSION, complain, run_program
+    from service_health.notify import Notifier
     from yaml_models.bad_file import BadFile
     from yaml_models.files import read_text
     from yaml_models.sample import sample
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
                 complain(f"{warning} (warning)", 0)
             if found.errors:
                 return 2
-            for line in app.check(config, library=library):
+            for line in site_plan.check(config, library=library):
                 print(line)
             print(f"{args.file}: good")
             return 0
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             from loopgauge.cli.edge_calibrate import calibrate
 
             return calibrate(args, config, library)
-        agent = app.open_agent(config, library=library, version=VERSION)
+        agent = app.open_agent(config, library=library, version=VERSION, notifier=Notifier.from_environment())
     except Fatal as error:
         return complain(f"{args.file}: {error}", 2)
     except (BadFile, ValueError) as error:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ingest.config import IngestConfig
+    from series_store.port import OwnedWriter
 
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 
@@ -11,13 +15,19 @@ _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 def add_parser(subparsers: Any) -> None:
     """Add the verb and its sub-verbs."""
     parser = subparsers.add_parser("ingest", help="the worker that stores what gateways send")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|gateway|sample")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check|gateway|sample")
     run_parser = verbs.add_parser(
         "run",
         help="take from the broker, store, acknowledge",
         description="Reads FILE; subscribes to its broker; writes its store, dead letters and gateways file.",
     )
     run_parser.add_argument("file", metavar="FILE", help="the worker's file (YAML)")
+    check_parser = verbs.add_parser(
+        "check",
+        help="validate a worker's file",
+        description="Reads FILE and the files that it names; writes and connects to nothing. Exit code 2: a mistake.",
+    )
+    check_parser.add_argument("file", metavar="FILE", help="the worker's file (YAML)")
     gateway = verbs.add_parser(
         "gateway",
         help="list gateways, or allow a board",
@@ -30,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
     sample_parser = verbs.add_parser(
         "sample", help="print a commented file", description="Writes to the terminal only."
     )
-    for each in (run_parser, gateway, sample_parser):
+    for each in (run_parser, check_parser, gateway, sample_parser):
         each.set_defaults(run=run)
 
 
@@ -41,25 +51,65 @@ def run(args: argparse.Namespace) -> int:
     from ingest import app
     from ingest.config import SAMPLE, IngestConfig
     from ingest.errors import Fatal
-    from loopgauge.cli.common import complain, run_program
-    from series_store.open import open_writer
+    from loopgauge.cli.common import VERSION, complain, run_program
+    from service_health.notify import Notifier
     from yaml_models.bad_file import BadFile
-    from yaml_models.files import load, read_secret
+    from yaml_models.files import load
     from yaml_models.sample import sample
 
     if args.verb == "sample":
         print(sample(IngestConfig, SAMPLE), end="")
         return 0
+    if args.verb == "check":
+        return _check(args.file)
     try:
         config = load(Path(args.file), IngestConfig)
         if args.verb == "gateway":
             return _gateway(args, Path(config.gateways_file))
-        secret = read_secret(Path(config.store.secret_file)) if config.store.secret_file else None
-        writer = open_writer(config.store.url, secret=secret)
+        writer = _open_writer(config)
         _calm_collector()
     except (BadFile, Fatal, ValueError) as error:
         return complain(error, 2)
-    return run_program(lambda stop: app.run(config, writer=writer, stop=stop), expected=(BadFile, Fatal, ValueError))
+    notifier = Notifier.from_environment()
+    return run_program(
+        lambda stop: app.run(config, writer=writer, stop=stop, version=VERSION, notifier=notifier),
+        expected=(BadFile, Fatal, ValueError),
+    )
+
+
+def _open_writer(config: IngestConfig) -> OwnedWriter:
+    """The store that a file names; opens nothing yet. Raises BadFile, ValueError."""
+    from pathlib import Path
+
+    from series_store.open import open_writer
+    from yaml_models.files import read_secret
+    from yaml_models.tls import trust
+
+    store = config.store
+    secret = read_secret(Path(store.secret_file)) if store.secret_file else None
+    return open_writer(store.url, secret, trust(store.ca_file, "store.ca_file") if store.ca_file else None)
+
+
+def _check(file: str) -> int:
+    from pathlib import Path
+
+    from ingest.check import check
+    from ingest.config import IngestConfig
+    from loopgauge.cli.common import complain
+    from yaml_models.bad_file import BadFile
+    from yaml_models.files import read_text
+    from yaml_models.parse import parse_with_lines
+
+    try:
+        found = check(parse_with_lines(read_text(Path(file)), IngestConfig, file=file), _open_writer)
+    except BadFile as error:
+        found = [error]
+    for bad in found:
+        complain(bad, 2)
+    if found:
+        return 2
+    print(f"{file}: good")
+    return 0
 
 
 def _calm_collector() -> None:

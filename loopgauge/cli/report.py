@@ -17,14 +17,15 @@ The exit code is 0, 1 if the store does not answer, 2 for bad input.
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb."""
+    from loopgauge.cli.common import add_store_options
+
     parser = subparsers.add_parser(
         "report",
         help="indicators over an interval, as CSV or JSON",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--store", required=True, metavar="URL", help="the store, as in sqlite:var/store")
-    parser.add_argument("--secret-file", metavar="FILE", help="file with the store's password or token")
+    add_store_options(parser)
     parser.add_argument("--assets", required=True, metavar="FILE", help="assets.yaml: areas, sites, meters")
     parser.add_argument("--indicators", metavar="FILE", help="own indicators instead of those that ship")
     parser.add_argument(
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
     from pathlib import Path
 
-    from loopgauge.cli.common import complain
+    from loopgauge.cli.common import complain, store_access
     from rollups.ask import ask
     from rollups.figures import Figure
     from rollups.library import load_assets, load_catalog
@@ -51,7 +52,6 @@ def run(args: argparse.Namespace) -> int:
     from series_store.open import open_figures, open_reader
     from series_store.port import Unavailable
     from yaml_models.bad_file import BadFile
-    from yaml_models.files import read_secret
 
     async def figures() -> list[Figure]:
         try:
@@ -76,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"--from {args.from_}: does not lie before --to {args.to}; give an earlier time")
         if args.area is not None and args.area not in assets.areas:
             raise ValueError(f"--area {args.area}: not in {args.assets}; one of: {', '.join(assets.areas)}")
-        secret = read_secret(Path(args.secret_file)) if args.secret_file else None
-        reader, store = open_reader(args.store, secret), open_figures(args.store, secret, writes=False)
+        access = store_access(args)
+        reader, store = open_reader(*access), open_figures(*access, writes=False)
     except (BadFile, ValueError) as error:
         return complain(error, 2)
     try:

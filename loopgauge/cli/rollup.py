@@ -1,4 +1,4 @@
-"""`loopgauge rollup run`: keeps hours, days and indicators in the store up to date."""
+"""`loopgauge rollup`: keeps hours, days and indicators in the store up to date; or checks its files."""
 
 from __future__ import annotations
 
@@ -19,19 +19,60 @@ REREAD_S = 120
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb."""
+    from loopgauge.cli.common import add_store_options
+
     parser = subparsers.add_parser("rollup", help="hours, days and indicators from readings")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check")
     runner = verbs.add_parser(
         "run",
         help="keep them up to date",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    runner.add_argument("--store", required=True, metavar="URL", help="the store, as in sqlite:var/store")
-    runner.add_argument("--secret-file", metavar="FILE", help="file with the store's password or token")
-    runner.add_argument("--assets", required=True, metavar="FILE", help="assets.yaml: areas, sites, meters")
-    runner.add_argument("--indicators", metavar="FILE", help="own indicators instead of those that ship")
+    add_store_options(runner)
+    runner.add_argument(
+        "--metrics",
+        "--metrics-port",
+        metavar="[HOST:]PORT",
+        help="answer GET /metrics there, for Prometheus; without HOST on 127.0.0.1",
+    )
+    checker = verbs.add_parser(
+        "check",
+        help="validate assets.yaml and indicators",
+        description="Reads both files; writes and connects to nothing. The exit code is 0, or 2 for a mistake.",
+    )
+    for each in (runner, checker):
+        each.add_argument("--assets", required=True, metavar="FILE", help="assets.yaml: areas, sites, meters")
+        each.add_argument("--indicators", metavar="FILE", help="own indicators instead of those that ship")
     runner.set_defaults(run=run)
+    checker.set_defaults(run=check)
+
+
+def check(args: argparse.Namespace) -> int:
+    """0: both files are good, 2: one is not."""
+    from pathlib import Path
+
+    from loopgauge.cli.common import complain
+    from rollups.library import load_assets, load_catalog
+    from yaml_models.bad_file import BadFile
+
+    try:
+        load_assets(Path(args.assets))
+        load_catalog(Path(args.indicators) if args.indicators else None)
+    except (BadFile, ValueError) as error:
+        return complain(error, 2)
+    print(f"{' and '.join(filter(None, (args.assets, args.indicators)))}: good")
+    return 0
+
+
+def _listen_on(text: str | None) -> tuple[str, int] | None:
+    """(host, port) of `[HOST:]PORT`. Raises ValueError."""
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"--metrics {text}: no port; write 9466 or HOST:9466")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,13 +83,13 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from data_contract.civil import CLOCK_VARIABLE, ScaledClock
-    from loopgauge.cli.common import complain, run_program
+    from loopgauge.cli.common import VERSION, complain, run_program, store_access
     from rollups import app
     from rollups.library import load_assets, load_catalog
     from series_store.open import open_figures, open_reader
     from series_store.port import Unavailable
+    from service_health.notify import Notifier
     from yaml_models.bad_file import BadFile
-    from yaml_models.files import read_secret
 
     async def program(stop: asyncio.Event) -> None:
         try:
@@ -61,6 +102,9 @@ def run(args: argparse.Namespace) -> int:
                 stop=stop,
                 # Civil time may run faster than the writers whose delays are meant here.
                 reread_ms=int(REREAD_S * 1000 * max(clock.speed, 1.0)),
+                version=VERSION,
+                notifier=notifier,
+                listen=listen,
             )
         finally:
             await reader.close()
@@ -68,10 +112,12 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         clock = ScaledClock.parse(os.environ.get(CLOCK_VARIABLE))
+        listen = _listen_on(args.metrics)
         assets = load_assets(Path(args.assets))
         catalog = load_catalog(Path(args.indicators) if args.indicators else None)
-        secret = read_secret(Path(args.secret_file)) if args.secret_file else None
-        reader, figures = open_reader(args.store, secret), open_figures(args.store, secret)
+        access = store_access(args)
+        reader, figures = open_reader(*access), open_figures(*access)
     except (BadFile, ValueError) as error:
         return complain(error, 2)
-    return run_program(program, expected=(Unavailable,))
+    notifier = Notifier.from_environment()
+    return run_program(program, expected=(Unavailable, OSError))

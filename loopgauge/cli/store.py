@@ -16,7 +16,8 @@ Make a store ready, or say what is in it. A store is one of
   influx1://USER@HOST:PORT/DATABASE  InfluxDB 1.x
   influx2://ORG@HOST:PORT/BUCKET     InfluxDB 2.x
 
-and influx1+https, influx2+https for TLS. A password or token is read from --secret-file.
+and influx1+https, influx2+https for TLS, with the authority of --ca-file or this machine's. A password or token is read
+from --secret-file; it goes without TLS to this machine only, or with influx1+plain, influx2+plain.
 """
 _INIT = """\
 Create the files, the database or the bucket; what exists already stays as it is.
@@ -33,13 +34,14 @@ Reads the store, writes nothing. The exit code is 0, 1 where the store does not 
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb."""
+    from loopgauge.cli.common import add_store_options
+
     raw = argparse.RawDescriptionHelpFormatter
     parser = subparsers.add_parser(
         "store", help="make a store ready, say what is in it", description=_DESCRIPTION, formatter_class=raw
     )
     where = argparse.ArgumentParser(add_help=False)
-    where.add_argument("--store", required=True, metavar="URL", help="the store, as in sqlite:var/store")
-    where.add_argument("--secret-file", metavar="FILE", help="file with the store's password or token")
+    add_store_options(where)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="init|info")
     init = verbs.add_parser("init", parents=[where], help="create it", description=_INIT, formatter_class=raw)
     init.set_defaults(run=run)
@@ -52,13 +54,11 @@ def run(args: argparse.Namespace) -> int:
     """Do what `args` asks. 0: done; 1: the store does not answer, or refuses; 2: bad input."""
     import asyncio
     import json
-    from pathlib import Path
 
-    from loopgauge.cli.common import complain
+    from loopgauge.cli.common import complain, store_access
     from series_store.open import open_reader, provision
     from series_store.port import Unavailable
     from yaml_models.bad_file import BadFile
-    from yaml_models.files import read_secret
 
     async def info() -> dict[str, Any]:
         try:
@@ -67,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
             await reader.close()
 
     try:
-        secret = read_secret(Path(args.secret_file)) if args.secret_file else None
-        reader = open_reader(args.store, secret)
+        access = store_access(args)
+        reader = open_reader(*access)
     except (BadFile, ValueError) as error:
         return complain(error, 2)
     try:
         if args.verb == "init":
-            asyncio.run(provision(args.store, secret))
+            asyncio.run(provision(*access))
             print(f"{args.store} is ready.")
         else:
             found = asyncio.run(info())

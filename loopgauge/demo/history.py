@@ -67,6 +67,8 @@ class PastClock:
 class NoLink:
     """A gateway that nobody has connected yet."""
 
+    longest_s = 0.0
+
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[Session]:
         raise NotConnected("there was no uplink before the demo began")
@@ -84,6 +86,9 @@ class UnitBus:
 
     async def carry(self, talk: Talk) -> None:
         await answer_each(talk, self._answer)
+
+    def longest_s(self, timeout_s: float) -> float:
+        return timeout_s
 
     async def _answer(self, ask: Ask) -> Answer:
         unit = self._units.get(ask.unit)
@@ -113,12 +118,15 @@ class Runs(Protocol):
 
 
 def of_the_past(config: EdgeConfig, groups: Mapping[str, list[str]]) -> EdgeConfig:
-    """A gateway's configuration with the intervals of history; `groups` are the poll groups of each device."""
+    """A gateway's configuration with the intervals of history; `groups` are the poll groups of each device.
+
+    It does not report on itself: the board that it would look at is the present one.
+    """
     devices = {
         name: device.model_copy(update={"every_s": dict.fromkeys(groups[name], float(EVERY_S))})
         for name, device in config.devices.items()
     }
-    return config.model_copy(update={"seal_every_s": float(SEAL_EVERY_S), "devices": devices})
+    return config.model_copy(update={"seal_every_s": float(SEAL_EVERY_S), "health_every_s": 0, "devices": devices})
 
 
 async def live_through(agent: Runs, clock: PastClock, end_ms: int, on_hour: Callable[[int], None]) -> None:

@@ -17,6 +17,7 @@ from device_profiles.library import Library
 from edge_agent.app import Agent, Ports
 from edge_agent.config import EdgeConfig
 from edge_agent.errors import Fatal
+from edge_agent.health import SystemBoard
 from edge_agent.keep.disk import FileDisk
 from edge_agent.site_plan import load_devices
 from loopgauge.cli.common import VERSION
@@ -58,6 +59,7 @@ def make(site: Path, loaded: Loaded, record: Path, *, profiles: Path | None, beg
             disk=FileDisk(path=Path(config.spool.file), bytes_max=config.spool.bytes_max),
             link=NoLink(),
             buses={bus: UnitBus(units=lines[bus], notes=notes, now_ms=clock.utc_ms) for bus in config.buses},
+            board=SystemBoard(folder=Path(config.spool.file).parent),
             rng=random.Random(f"{loaded.scenario.seed} {config.gateway}"),
         ),
         board=config.board or "demo",

@@ -77,6 +77,8 @@ def explain(answer: Answer) -> str:
     match answer.status:
         case 0:
             return said
+        case 400 if "HTTPS server" in said:
+            return f"400, it wants TLS: {said}; write the address with +https"
         case 401 | 403:
             return f"{answer.status}, the credentials were refused: {said}; look at user and secret"
         case 404:

@@ -5,6 +5,7 @@ The client's batching mode is never used: it drops batches after its retries and
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from influxdb_client.client.influxdb_client import InfluxDBClient
@@ -22,13 +23,27 @@ _PRECISION = {MILLISECONDS: "ms", MICROSECONDS: "us"}
 class Api2:
     """The /api/v2 of one bucket; opens no connection before the first request."""
 
-    def __init__(self, *, base: str, org: str, bucket: str, token: str, write_s_max: float = WRITE_S_MAX) -> None:
+    def __init__(
+        self,
+        *,
+        base: str,
+        org: str,
+        bucket: str,
+        token: str,
+        trust: ssl.SSLContext | None = None,
+        write_s_max: float = WRITE_S_MAX,
+    ) -> None:
         self._base = base
         self._org = org
         self._bucket = bucket
         # Any: most of the library's own functions have no types.
         self._client: Any = InfluxDBClient(
-            url=base, token=token, org=org, timeout=int(write_s_max * 1000), connection_pool_maxsize=CONNECTIONS_MAX
+            url=base,
+            token=token,
+            org=org,
+            timeout=int(write_s_max * 1000),
+            connection_pool_maxsize=CONNECTIONS_MAX,
+            ssl_context=trust,
         )
         self._writes: Any = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]
 
@@ -44,7 +59,7 @@ class Api2:
             )
             return Answer(status)
         except ApiException as error:
-            return _answer(error)
+            return self._answer(error)
         except TROUBLE as error:
             return Answer(0, trouble=f"{self._base}: {say(error)}")
         except ValueError:
@@ -57,17 +72,19 @@ class Api2:
             if buckets.find_bucket_by_name(self._bucket) is None:
                 buckets.create_bucket(bucket_name=self._bucket, org=self._org)
         except ApiException as error:
-            raise Unavailable(f"{self._base}: {explain(_answer(error))}") from None
+            raise Unavailable(f"{self._base}: {explain(self._answer(error))}") from None
         except (*TROUBLE, ValueError) as error:
             raise Unavailable(f"{self._base}: {say(error)}") from None
+
+    def _answer(self, error: ApiException) -> Answer:
+        if not error.status:
+            # The library makes this of what TLS complains about, which stands behind it.
+            return Answer(0, trouble=f"{self._base}: {say(error.__context__ or error)}")
+        body = error.body or b""
+        data = body if isinstance(body, bytes) else str(body).encode()
+        retry_after = error.headers.get("Retry-After", "") if error.headers else ""
+        return Answer(error.status, data[:ERROR_BYTES_MAX], retry_after, str(error.reason or error))
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
-
-
-def _answer(error: ApiException) -> Answer:
-    body = error.body or b""
-    data = body if isinstance(body, bytes) else str(body).encode()
-    retry_after = error.headers.get("Retry-After", "") if error.headers else ""
-    return Answer(error.status or 0, data[:ERROR_BYTES_MAX], retry_after, str(error.reason or error))

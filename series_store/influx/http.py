@@ -9,6 +9,7 @@ import asyncio
 import base64
 import gzip
 import re
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ class Server:
         user: str = "",
         secret: str | None = None,
         token: bool = False,
+        trust: ssl.SSLContext | None = None,
         gzipped: bool = False,
         write_s_max: float = WRITE_S_MAX,
         query_s_max: float = QUERY_S_MAX,
@@ -61,7 +63,7 @@ class Server:
         self._write_s_max = write_s_max
         self._query_s_max = query_s_max
         self._headers = _authorization(user, secret, token)
-        self._http = urllib3.PoolManager(maxsize=CONNECTIONS_MAX, block=True, retries=False)
+        self._http = urllib3.PoolManager(maxsize=CONNECTIONS_MAX, block=True, retries=False, ssl_context=trust)
         self._threads = ThreadPoolExecutor(CONNECTIONS_MAX, thread_name_prefix="influx")
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -135,12 +137,46 @@ def _begin(response: urllib3.BaseHTTPResponse) -> bytes:
     return body + response.read(1, decode_content=True)
 
 
+_ISSUER = "its certificate does not come from the CA that is trusted here; look at ca_file"
+_WRONG: dict[int, str] = {
+    9: "its certificate is not valid yet; look at the clocks of both machines",
+    10: "its certificate has expired; renew it there",
+    18: _ISSUER,
+    19: _ISSUER,
+    20: _ISSUER,
+    21: _ISSUER,
+    62: "its certificate is made out to another name; write a name that stands in it",
+    64: "its certificate is made out to another address; write a name that stands in it",
+}
+"""Results of X509_verify_cert (openssl-verification-options(1), x509_vfy.h of OpenSSL 3) in other words."""
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG"})
+
+
 def say(error: BaseException) -> str:
     """A library's error in a few words on one line."""
+    about_tls = _about_tls(error)
+    if about_tls:
+        return about_tls
     reason = getattr(error, "reason", None)
     text = one_line(str(reason if isinstance(reason, Exception) else error))
     # urllib3 puts its own object in front: "HTTPConnection(host='localhost', port=8086): Failed to ..."
     return re.sub(r"^\w+\(host=.*?\): ", "", text) or type(error).__name__
+
+
+def _about_tls(error: BaseException) -> str:
+    """What TLS found wrong with the server; "" where it was not that."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, ssl.SSLError):
+        inner = next((each for each in seen.args if isinstance(each, BaseException)), None)
+        seen = inner or seen.__cause__ or seen.__context__
+    if isinstance(seen, ssl.SSLCertVerificationError):
+        other = f"its certificate is not trusted ({one_line(seen.verify_message)}); look at ca_file"
+        return _WRONG.get(seen.verify_code, other)
+    if isinstance(seen, ssl.SSLError):
+        if seen.reason in _NO_TLS:
+            return "it does not speak TLS; write the address without +https, or switch TLS on there"
+        return f"no TLS connection ({one_line(seen.reason or str(seen))})"
+    return ""
 
 
 def _authorization(user: str, secret: str | None, token: bool) -> dict[str, str]:

@@ -70,7 +70,19 @@ class Cloud:
     `direct` is another address of the same store, past whatever stands before it.
     """
 
-    def __init__(self, *, folder: Path, port: int, store: str, direct: str = "", secret: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        port: int,
+        store: str,
+        direct: str = "",
+        secret: str | None = None,
+        ca_file: Path | None = None,
+        more: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """`more`: further sections of the worker's file; `env`: of its environment."""
         self.folder = folder
         self.store = direct or store
         self.gateways_file = folder / "gateways.json"
@@ -80,9 +92,12 @@ class Cloud:
         self._client = Client(port=port).connected()
         self._acks: dict[str, list[dict[str, Any]]] = {}
         self._secret = secret
+        self._ca_file = ca_file
         where: dict[str, Any] = {"url": store}
         if secret is not None:
             where["secret_file"] = str(folder / "secret")
+        if ca_file is not None:
+            where["ca_file"] = str(ca_file)
         folder.mkdir(parents=True, exist_ok=True)
         if secret is not None:
             (folder / "secret").write_text(secret + "\n", encoding="utf-8")
@@ -95,15 +110,17 @@ class Cloud:
                     "store": where,
                     "gateways_file": str(self.gateways_file),
                     "dead_letters": str(folder / "dead"),
+                    **(more or {}),
                 }
             ),
             encoding="utf-8",
         )
-        self.worker = Program(folder=folder / "w1", words=["ingest", "run", str(self.config)], env={})
+        self.worker = Program(folder=folder / "w1", words=["ingest", "run", str(self.config)], env=env or {})
 
     def __enter__(self) -> Self:
         secret = [] if self._secret is None else ["--secret-file", str(self.folder / "secret")]
-        made = run("store", "init", "--store", self.store, *secret)
+        authority = [] if self._ca_file is None else ["--ca-file", str(self._ca_file)]
+        made = run("store", "init", "--store", self.store, *secret, *authority)
         assert made.returncode == 0, made.stderr
         self._client.subscribe("lg/v1/ready")
         self.worker.start()
@@ -163,7 +180,7 @@ class Cloud:
 
     def values(self, gateway: str) -> dict[tuple[str, str], list[float]]:
         """(device, field) → what the store holds, in order of time."""
-        return compare.values(self.store, gateway, self._secret)
+        return compare.values(self.store, gateway, self._secret, self._ca_file)
 
     def dead(self, gateway: str) -> list[dict[str, Any]]:
         """The dead letters of a gateway."""

@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from data_contract.reading import GATEWAY_DEVICE
+from data_contract.receipt import read
 from data_contract.schedule import Poll
 from loopgauge.judge import Verdict, judge
 from series_store.open import open_reader
 from series_store.port import Reader
 from series_store.table import Receipt
 from simulators.truth.record import Record
+from yaml_models.tls import trust
 
 T = TypeVar("T")
 
@@ -22,11 +25,13 @@ ALWAYS_MS = 2**42
 """Later than any test."""
 
 
-def ask(store: str, question: Callable[[Reader], Awaitable[T]], secret: str | None = None) -> T:
+def ask(
+    store: str, question: Callable[[Reader], Awaitable[T]], secret: str | None = None, ca_file: Path | None = None
+) -> T:
     """What a reader of its own answers."""
 
     async def asked() -> T:
-        reader = open_reader(store, secret)
+        reader = open_reader(store, secret, None if ca_file is None else trust(str(ca_file)))
         try:
             return await question(reader)
         finally:
@@ -47,16 +52,24 @@ def redelivered(of: Iterable[Receipt]) -> int:
 
 
 def readings(store: str, gateway: str) -> int:
-    """How many readings of a gateway the store holds."""
+    """How many readings of a gateway's meters the store holds."""
 
     async def count(reader: Reader) -> int:
-        keys = [key for key in await reader.series() if key.gateway == gateway]
+        keys = [key for key in await reader.series() if key.gateway == gateway and key.device != GATEWAY_DEVICE]
         return await reader.count(keys, 0, ALWAYS_MS)
 
     return ask(store, count)
 
 
-def values(store: str, gateway: str, secret: str | None = None) -> dict[tuple[str, str], list[float]]:
+def of_meters(receipt: Receipt) -> int:
+    """Readings of a batch without what the gateway says of itself."""
+    own = read(receipt.counts).devices.get(GATEWAY_DEVICE)
+    return receipt.readings - (own.stored if own is not None else 0)
+
+
+def values(
+    store: str, gateway: str, secret: str | None = None, ca_file: Path | None = None
+) -> dict[tuple[str, str], list[float]]:
     """(device, field) → every value that the store holds of a gateway, in order of time."""
 
     async def read(reader: Reader) -> dict[tuple[str, str], list[float]]:
@@ -64,7 +77,7 @@ def values(store: str, gateway: str, secret: str | None = None) -> dict[tuple[st
         windows = await reader.window(keys, 0, ALWAYS_MS)
         return {(key.device, key.field): window.value.tolist() for key, window in windows.items() if len(window.t)}
 
-    return ask(store, read, secret)
+    return ask(store, read, secret, ca_file)
 
 
 def compare(record: Path, store: str, gateway: str, devices: Iterable[str], *, tolerance_ms: int) -> Verdict:

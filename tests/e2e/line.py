@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from typing import Any, Self
 import yaml
 
 from data_contract.civil import CLOCK_VARIABLE, ScaledClock
+from data_contract.reading import GATEWAY_DEVICE
 from data_contract.topics import READY
 from loopgauge.judge import Verdict
 from series_store.table import Receipt
@@ -232,8 +234,16 @@ class Line:
         return compare.receipts(self.store)
 
     def readings(self) -> int:
-        """How many readings the store holds."""
+        """How many readings of the meters the store holds; what the gateway says of itself is not among them."""
         return compare.readings(self.store, GATEWAY)
+
+    def fates(self) -> dict[str, int]:
+        """What became of the meters' readings, as the audit tells; it must add up."""
+        found: Counter[str] = Counter()
+        for account in self.audit()["accounts"]:
+            if account["device"] != GATEWAY_DEVICE:
+                found.update(account["fates"])
+        return dict(found)
 
     def drain(self, *, within_s: float = DRAIN_S_MAX) -> None:
         """Wait until everything that is in the spool now has been confirmed and deleted."""

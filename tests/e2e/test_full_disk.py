@@ -77,7 +77,7 @@ def test_what_a_full_disk_costs_is_counted_exactly_and_the_agent_recovers_by_its
         line.wait(lambda: len(line.receipts()) >= lost + 2, within_s=20, what="nothing came after the full disk")
         line.wait(ballast.exists, within_s=20, what="the ballast was not set aside again")
         line.stop()
-        fates, found = line.audit()["total"]["fates"], line.verdict()
+        fates, found = line.fates(), line.verdict()
         assert fates["disk_full"] > 0
         assert set(fates) <= {"stored", "disk_full", "silent"}
         assert (found.delivered, found.missing, found.foreign) == (fates["stored"], fates["disk_full"], 0)

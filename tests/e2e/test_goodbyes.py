@@ -68,7 +68,7 @@ def test_a_dead_device_broker_and_database_each_cost_one_line_when_they_go_and_o
             "broker: connected again": 1,
         }
         assert line.meters.log() == ""
-        fates, found = line.audit()["total"]["fates"], line.verdict()
+        fates, found = line.fates(), line.verdict()
         assert (found.missing, found.foreign) == (0, 0)
         assert fates["stored"] == found.delivered
         # A time-out of 1 s lasts two seal intervals here, so a slot may be given up as overrun before it is over.

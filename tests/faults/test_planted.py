@@ -20,7 +20,7 @@ SECONDS_MAX = 600
 def copy(folder: Path) -> Path:
     """The tree without what it makes itself."""
     tree = folder / "tree"
-    left_out = shutil.ignore_patterns(".git", ".venv", "build", "*.egg-info", "__pycache__", ".*_cache")
+    left_out = shutil.ignore_patterns(".git", ".venv*", "build", "*.egg-info", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, tree, ignore=left_out)
     return tree
 

@@ -29,12 +29,14 @@ from edge_agent.send.flight import Flight
 from ingest.worker import Worker
 from series_store import names
 from series_store.table import Outcome, SeriesKey, Table
+from tests.twins.board import BoardTwin
 from tests.twins.broker import BrokerTwin, ConsumerTwin, LinkTwin
 from tests.twins.bus import BusTwin
 from tests.twins.clock import ClockTwin, civil_ms
 from tests.twins.cloud import DeadLettersTwin, GatewaysTwin
 from tests.twins.death import Killed, Life
 from tests.twins.disk import DiskTwin, Sealed
+from tests.twins.service import NotifierTwin
 from tests.twins.store import StoreTwin
 
 
@@ -80,6 +82,8 @@ class Gateway:
     bus: BusTwin
     clock: ClockTwin
     path: Path
+    board: BoardTwin = field(default_factory=BoardTwin)
+    notifier: NotifierTwin = field(default_factory=NotifierTwin)
     life: Life = field(default_factory=Life)
     disk: DiskTwin | None = None
     agent: Agent | None = None
@@ -147,10 +151,22 @@ class World:
         gateway.disk.on_delete = functools.partial(self._deleted, gateway)
         gateway.stop = asyncio.Event()
         link = LinkTwin(gateway=gateway.name, broker=self.broker, life=gateway.life)
-        ports = Ports(clock=gateway.clock, disk=gateway.disk, link=link, buses={"line": gateway.bus}, rng=self.rng)
+        ports = Ports(
+            clock=gateway.clock,
+            disk=gateway.disk,
+            link=link,
+            buses={"line": gateway.bus},
+            board=gateway.board,
+            rng=self.rng,
+        )
         devices = {name: (device, PROFILE) for name, device in gateway.config.devices.items()}
         gateway.agent = Agent(
-            config=gateway.config, devices=devices, ports=ports, board=gateway.config.board or "", version="test"
+            config=gateway.config,
+            devices=devices,
+            ports=ports,
+            board=gateway.config.board or "",
+            version="test",
+            notifier=gateway.notifier,
         )
         self._watch_confirmations(gateway, gateway.agent.flight)
         gateway.booted[gateway.agent.run_id] = gateway.clock.booted_ms
@@ -277,9 +293,11 @@ class World:
             self.early.append(f"{name}: a receipt for {run} {seq}, which was not sealed and dated")
             return
         now_ms = civil_ms()
-        for device, of, stamp, _ in values_of(body_of(sealed.body)):
+        body = body_of(sealed.body)
+        for device, of, stamp, _ in values_of(body):
             t_ms = sealed.base_ms + stamp
-            if not self.store.holds(SeriesKey(PROFILE.kind, name, device, of), t_ms) and t_ms < now_ms + 86_000_000:
+            key = SeriesKey(body.devices[device].kind, name, device, of)
+            if not self.store.holds(key, t_ms) and t_ms < now_ms + 86_000_000:
                 self.early.append(f"{name}: a receipt for {run} {seq} before its values were stored")
                 return
 

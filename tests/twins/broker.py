@@ -118,6 +118,10 @@ class LinkTwin:
         self._broker = broker
         self._life = life
 
+    @property
+    def longest_s(self) -> float:
+        return 30.0
+
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[SessionTwin]:
         self._life.step("connect")

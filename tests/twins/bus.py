@@ -30,6 +30,9 @@ class BusTwin:
     async def carry(self, talk: Talk) -> None:
         await answer_each(talk, self.answer)
 
+    def longest_s(self, timeout_s: float) -> float:
+        return max(self.answer_s, timeout_s)
+
     async def answer(self, ask: Ask) -> Answer:
         """What a unit says. Tests may put another method in its place."""
         if self.down:

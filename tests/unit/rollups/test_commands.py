@@ -141,3 +141,37 @@ def test_a_mistake_in_the_register_is_named_by_every_verb(
         assert capsys.readouterr().err == (
             f"loopgauge: {assets_file}:29: assets.permeate-1.roll: unknown key; did you mean role?\n"
         )
+
+
+def test_the_files_of_rollups_can_be_checked_without_a_store(
+    assets_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rollup", "check", "--assets", str(assets_file)]) == 0
+    assert capsys.readouterr().out == f"{assets_file}: good\n"
+    bad = tmp_path / "indicators.yaml"
+    bad.write_text("indicators: {recovery: {}}\n", "utf-8")
+    assert main(["rollup", "check", "--assets", str(assets_file), "--indicators", str(bad)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(f"loopgauge: {bad}:1: indicators.recovery")
+
+
+@pytest.mark.parametrize("where", ["here", "127.0.0.1:", "127.0.0.1:70000", "0"])
+def test_a_wrong_place_for_metrics_is_one_line(
+    where: str, store: str, assets_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rollup", "run", "--store", store, "--assets", str(assets_file), "--metrics", where]) == 2
+    assert capsys.readouterr().err == f"loopgauge: --metrics {where}: no port; write 9466 or HOST:9466\n"
+
+
+@pytest.mark.parametrize(
+    "verb", [["rollup", "run"], ["console"], ["report", "--from", "2026-01-01", "--to", "2026-01-02"]]
+)
+def test_an_authority_that_cannot_be_used_is_named_with_its_option(
+    verb: list[str], store: str, assets_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*verb, "--store", "influx1+https://localhost/db", "--assets", str(assets_file), "--ca-file", "nowhere.crt"]
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith("loopgauge: nowhere.crt: --ca-file: no such file; ")
+    assert main([*verb, "--store", store, "--assets", str(assets_file), "--ca-file", str(assets_file)]) == 2
+    assert capsys.readouterr().err.startswith(f"loopgauge: {assets_file}: --ca-file: holds no certificate; ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ def test_a_folder_may_be_relative_or_absolute(url: str, folder: str) -> None:
 
 
 def test_a_server_is_taken_apart() -> None:
-    address = parse_influx1("influx1://us%20er@db.example:1234/loop%20gauge", "pw")
-    assert (address.base, address.user, address.name) == ("http://db.example:1234", "us er", "loop gauge")
+    address = parse_influx1("influx1+https://us%20er@db.example:1234/loop%20gauge", "pw")
+    assert (address.base, address.user, address.name) == ("https://db.example:1234", "us er", "loop gauge")
     assert parse_influx1("influx1://127.0.0.1/db", None).base == "http://127.0.0.1:8086"
     assert parse_influx1("influx1+https://[::1]:443/db", None).base == "https://[::1]:443"
     assert parse_influx2("influx2+https://my%20org@h/b", "token").user == "my org"
@@ -53,7 +54,10 @@ def test_a_server_is_taken_apart() -> None:
         ("influx1://h/db#x", None, "DATABASE"),
         ("influx1://u@h/db", "two\nlines", "one line"),
         ("influx1://u@h/db", "", "one line"),
-        ("influx2://h/bucket", "token", "ORG"),
+        ("influx2+https://h/bucket", "token", "ORG"),
+        ("influx1://u@db.example/db", "pw", r"for all to read; write influx1\+https://"),
+        ("influx2://org@192.0.2.1/b", "token", r"for all to read; write influx2\+https://"),
+        ("influx1://u@127.0.0.1.example/db", "pw", "for all to read"),
         ("influx2://org@h/bucket", None, "token"),
     ],
 )
@@ -71,7 +75,28 @@ def test_opening_opens_nothing(tmp_path: Path) -> None:
     assert isinstance(open_reader(f"sqlite:{folder}"), SqliteReader)
     assert isinstance(open_figures(f"sqlite:{folder}"), SqliteFigures)
     assert not folder.exists()
-    for url, secret in (("influx1://no-such-host.invalid/db", None), ("influx2://org@no-such-host.invalid/b", "t")):
+    for url, secret in (
+        ("influx1://no-such-host.invalid/db", None),
+        ("influx2+https://org@no-such-host.invalid/b", "t"),
+    ):
         assert isinstance(open_writer(url, secret), InfluxWriter)
         assert isinstance(open_reader(url, secret), InfluxReader)
         assert isinstance(open_figures(url, secret), InfluxFigures)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.9.9.9"])
+def test_a_secret_may_go_without_tls_to_this_machine(host: str) -> None:
+    assert parse_influx1(f"influx1://u@{host}/db", "pw").base.startswith("http://")
+
+
+def test_a_secret_goes_without_tls_to_another_machine_only_for_who_says_so() -> None:
+    assert parse_influx1("influx1+plain://u@db.example/db", "pw").base == "http://db.example:8086"
+    assert parse_influx2("influx2+plain://org@db.example/b", "token").base == "http://db.example:8086"
+    assert parse_influx1("influx1://db.example/db", None).base == "http://db.example:8086", "there is no secret"
+
+
+@pytest.mark.parametrize("url", ["sqlite:var/store", "influx1://localhost/db", "influx1+plain://db.example/db"])
+def test_an_authority_without_tls_is_a_mistake_and_not_ignored(url: str) -> None:
+    for open_store in (open_writer, open_reader, open_figures):
+        with pytest.raises(ValueError, match="has no TLS, so that no ca_file counts"):
+            open_store(url, None, ssl.create_default_context())

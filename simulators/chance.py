@@ -33,12 +33,13 @@ def unit(of: int, n: int = 0) -> float:
     return ((z ^ (z >> 31)) >> 11) * _UNIT
 
 
-def units(of: int, n: NDArray[np.int64]) -> NDArray[np.float64]:
-    """`unit` for a column of n."""
-    z = np.uint64(of) + n.astype(np.uint64) * np.uint64(_GAMMA)
+def units(of: int | NDArray[np.uint64], n: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`unit` for a column of n, or for a column of keys that numpy can set beside it."""
+    z = np.asarray(of, dtype=np.uint64) + n.astype(np.uint64) * np.uint64(_GAMMA)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(_MIX_1)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(_MIX_2)
-    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * _UNIT
+    drawn: NDArray[np.float64] = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * _UNIT
+    return drawn
 
 
 def jitter(of: int, t_ms: int) -> float:

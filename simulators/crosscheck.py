@@ -9,12 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from data_contract.reading import QUALITY_PREFIX
-from simulators.parts import PLANT_FLOWS
+from simulators.parts.city import PLANT_FLOWS
+from simulators.world.ro_days import hardest, vessels
+from simulators.world.sea import salinity_span_g_l, temperature_span_c
+from simulators.world.seawater import SALINITY_G_KG_MAX
 
 if TYPE_CHECKING:
     from device_profiles.profile import Profile
-    from simulators.parts import Bin, DayCurve, Plant
+    from simulators.parts.base import DayCurve
+    from simulators.parts.city import Bin, Plant
+    from simulators.parts.train import Ro, Train
     from simulators.scenario import Fault, Meter, Scenario
 
 Place = tuple[str | int, ...]
@@ -33,6 +40,9 @@ def mistakes(scenario: Scenario) -> Iterator[Mistake]:
     yield from _names(scenario)
     for name, rule in scenario.bins.items():
         yield from _bin(name, rule)
+    for name, train in scenario.trains.items():
+        if train.ro is not None:
+            yield from _train(("trains", name), train, train.ro)
     for name, plant in scenario.plants.items():
         yield from _plant(name, plant)
     for name, park in scenario.parks.items():
@@ -102,6 +112,63 @@ def _bin(name: str, rule: Bin) -> Iterator[Mistake]:
             "nobody empties it" if rule.empty_hour is None else "emptied at a share of its capacity and at an hour"
         )
         yield Mistake(("bins", name), problem, "give one of empty_at_share and empty_hour")
+
+
+FLUX_LMH = (5.0, 25.0)
+"""Between these a seawater plant is designed; what lies beyond is not proposed."""
+SEA_C = (-2.0, 45.0)
+"""From where seawater freezes to the most that the elements of a membrane may meet."""
+SEA_G_L_LEAST = 5.0
+
+
+def _train(at: Place, train: Train, ro: Ro) -> Iterator[Mistake]:
+    """Whether there are such membranes in such a sea, at the hardest of all that the train may meet."""
+    for key in ("specific_energy_kwh_m3", "specific_energy_wander"):
+        if key in train.model_fields_set:
+            yield Mistake((*at, key), "its energy follows from ro", f"remove it, or set {at[1]}.ro.rest_kwh_m3")
+    found = list(_sea(at, ro))
+    yield from found
+    if found:
+        return
+    number = vessels(train, ro)
+    if (problem := _beyond(train, ro, number)) is None:
+        return
+    of_one = train.feed_m3_h * train.recovery / (ro.elements * ro.element_m2) * 1000.0
+    others = (max(1, round(number * 1.25**power)) for power in (*range(1, 24), *range(-1, -16, -1)))
+    usual = (n for n in others if FLUX_LMH[0] <= of_one / n <= FLUX_LMH[1])
+    better = next((n for n in usual if _beyond(train, ro, n) is None), None)
+    if better is None:
+        yield Mistake((*at, "recovery"), problem, "lower it")
+    elif ro.vessels is not None:
+        yield Mistake((*at, "ro", "vessels"), problem, f"{better} would do")
+    else:
+        yield Mistake((*at, "ro", "flux_lmh"), problem, f"{of_one / better:.3g} would do")
+
+
+def _sea(at: Place, ro: Ro) -> Iterator[Mistake]:
+    least_c, most_c = temperature_span_c(ro.sea)
+    if not (SEA_C[0] <= least_c and most_c <= SEA_C[1]):
+        problem = f"the sea would be between {least_c:g} and {most_c:g} degrees C"
+        mend = f"keep mean, swing and wander between {SEA_C[0]:g} and {SEA_C[1]:g}"
+        yield Mistake((*at, "ro", "sea", "temperature_c"), problem, mend)
+    least_g_l, _ = salinity_span_g_l(ro.sea)
+    if least_g_l < SEA_G_L_LEAST:
+        problem = f"the sea would have as little as {least_g_l:g} g/L of salt"
+        mend = f"keep mean less swing and wander above {SEA_G_L_LEAST:g}"
+        yield Mistake((*at, "ro", "sea", "salinity_g_l"), problem, mend)
+
+
+def _beyond(train: Train, ro: Ro, number: int) -> str | None:
+    """What `number` pressure vessels cannot bear, or None."""
+    point, found = hardest(train, ro, number)
+    worst = int(found.feed_bar.argmax() if found.possible.all() else found.possible.argmin())
+    _, recovery, salt_g_l, warmth_c, left = (float(np.asarray(each)[worst]) for each in point)
+    where = f"at {warmth_c:g} degrees C, {salt_g_l:g} g/L, recovery {recovery:g} and {100.0 * left:.0f} % of their flow"
+    if not found.possible[worst]:
+        return f"{where} more than {SALINITY_G_KG_MAX:g} g/L of salt would stand at the membranes"
+    if found.feed_bar[worst] > ro.pressure_max_bar:
+        return f"{where} the membranes need {found.feed_bar[worst]:.1f} bar and bear {ro.pressure_max_bar:g}"
+    return None
 
 
 def _plant(name: str, plant: Plant) -> Iterator[Mistake]:

@@ -11,7 +11,9 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from simulators import crosscheck
-from simulators.parts import Bin, Id, Load, Park, PartModel, Plant, Train
+from simulators.parts.base import Id, PartModel
+from simulators.parts.city import Bin, Load, Park, Plant
+from simulators.parts.train import Train
 
 FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]

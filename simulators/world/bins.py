@@ -11,10 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simulators import chance
-from simulators.parts import Bin
+from simulators.parts.city import Bin
 from simulators.world import deposits
 from simulators.world.deposits import DAY_MS, HOUR_MS
+
+Column = NDArray[np.float64]
+Times = NDArray[np.int64]
 
 DAYS_MAX = 36_600
 """Most days that a bin is followed for; beyond them asking is refused."""
@@ -82,6 +88,46 @@ class Course:
         size_kg = LEAN_KG_MAX * chance.unit(self._lean ^ 1, opened_ms)
         return rest_kg + size_kg * chance.drift(self._lean ^ 2, t_ms, _LEAN_EVERY_MS)
 
+    def after_column(self, t_ms: Times) -> NDArray[np.int64]:
+        """`after` for a column of times, as rows of in_g, out_g and emptyings."""
+        if not t_ms.size:
+            return np.zeros((0, len(_After._fields)), dtype=np.int64)
+        self._reach(int(t_ms.max()))
+        begin = max(0, bisect_right(self._times, int(t_ms.min())) - 1)
+        end = bisect_right(self._times, int(t_ms.max()))
+        at = np.searchsorted(np.asarray(self._times[begin:end], dtype=np.int64), t_ms, side="right") - 1
+        rows: NDArray[np.int64] = np.asarray(self._after[begin : max(end, begin + 1)], dtype=np.int64)[
+            np.maximum(at, 0)
+        ]
+        return rows
+
+    def content_column(self, t_ms: Times) -> Column:
+        """`content_kg` for a column of times."""
+        after = self.after_column(t_ms)
+        return (after[:, 0] - after[:, 1]) / 1000.0
+
+    def opened_column(self, t_ms: Times) -> NDArray[np.int64]:
+        """`open_since_ms` for a column of times; -1 while the lid is closed."""
+        if not t_ms.size:
+            return np.zeros(0, dtype=np.int64)
+        self._reach(int(t_ms.max()))
+        begin = max(0, bisect_right(self._opens, int(t_ms.min())) - 1)
+        end = bisect_right(self._opens, int(t_ms.max()))
+        if begin >= end:
+            return np.full(t_ms.shape, -1, dtype=np.int64)
+        opens, closes = (np.asarray(each[begin:end], dtype=np.int64) for each in (self._opens, self._closes))
+        at = np.searchsorted(opens, t_ms, side="right") - 1
+        return np.where((at >= 0) & (t_ms < closes[at]), opens[at], -1)
+
+    def gross_column(self, t_ms: Times) -> Column:
+        """`gross_kg` for a column of times."""
+        gross = self._rule.tare_kg + self.content_column(t_ms)
+        opened = self.opened_column(t_ms)
+        leant = (opened >= 0) & (chance.units(self._lean, opened) <= LEANING_SHARE)
+        size_kg = LEAN_KG_MAX * chance.units(self._lean ^ 1, opened[leant])
+        gross[leant] += size_kg * chance.drifts(self._lean ^ 2, t_ms[leant], _LEAN_EVERY_MS)
+        return gross
+
     def _reach(self, t_ms: int) -> None:
         """Make every day that has a part in `t_ms`: also one whose first event opens the lid the evening before."""
         last_day = (t_ms + LID_LEAD_MS_MAX + self._offset_ms) // DAY_MS
@@ -148,6 +194,7 @@ class BinQuantity:
     """One quantity of a bin, as the rest of the world asks for it."""
 
     of: Callable[[int], float]
+    of_column: Callable[[Times], Column]
     origin_ms: int
     total: bool
 
@@ -155,19 +202,35 @@ class BinQuantity:
         """The value `tau_s` seconds after the origin."""
         return self.of(self.origin_ms + round(tau_s * 1000.0))
 
+    def column(self, tau_s: Column) -> Column:
+        """The values at a column of times."""
+        return self.of_column(self.origin_ms + np.rint(tau_s * 1000.0).astype(np.int64))
+
 
 def bin_quantities(name: str, rule: Bin, *, seed: int, origin_ms: int) -> dict[str, BinQuantity]:
     """All quantities of a bin under their full names: kg, a count and a lid that is open (1) or closed (0)."""
     course = Course(name=name, rule=rule, seed=seed, origin_ms=origin_ms)
-    totals: dict[str, Callable[[int], float]] = {
-        "mass_in_kg": lambda t_ms: course.after(t_ms).in_g / 1000.0,
-        "mass_out_kg": lambda t_ms: course.after(t_ms).out_g / 1000.0,
-        "emptyings": lambda t_ms: float(course.after(t_ms).emptyings),
+    totals: dict[str, tuple[Callable[[int], float], Callable[[Times], Column]]] = {
+        "mass_in_kg": (
+            lambda t_ms: course.after(t_ms).in_g / 1000.0,
+            lambda t_ms: course.after_column(t_ms)[:, 0] / 1000.0,
+        ),
+        "mass_out_kg": (
+            lambda t_ms: course.after(t_ms).out_g / 1000.0,
+            lambda t_ms: course.after_column(t_ms)[:, 1] / 1000.0,
+        ),
+        "emptyings": (
+            lambda t_ms: float(course.after(t_ms).emptyings),
+            lambda t_ms: course.after_column(t_ms)[:, 2].astype(np.float64),
+        ),
     }
-    others: dict[str, Callable[[int], float]] = {
-        "content_kg": course.content_kg,
-        "gross_kg": course.gross_kg,
-        "door_open": lambda t_ms: float(course.open_since_ms(t_ms) is not None),
+    others: dict[str, tuple[Callable[[int], float], Callable[[Times], Column]]] = {
+        "content_kg": (course.content_kg, course.content_column),
+        "gross_kg": (course.gross_kg, course.gross_column),
+        "door_open": (
+            lambda t_ms: float(course.open_since_ms(t_ms) is not None),
+            lambda t_ms: (course.opened_column(t_ms) >= 0).astype(np.float64),
+        ),
     }
-    found = {f"{name}.{what}": BinQuantity(of, origin_ms, total=True) for what, of in totals.items()}
-    return found | {f"{name}.{what}": BinQuantity(of, origin_ms, total=False) for what, of in others.items()}
+    found = {f"{name}.{what}": BinQuantity(*of, origin_ms, total=True) for what, of in totals.items()}
+    return found | {f"{name}.{what}": BinQuantity(*of, origin_ms, total=False) for what, of in others.items()}

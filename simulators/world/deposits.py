@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 from simulators import chance
-from simulators.parts import Bin
+from simulators.parts.city import Bin
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 

@@ -2,19 +2,24 @@
 
 Feed, recovery and specific energy are sums of cosines; permeate = recovery x feed, brine = feed - permeate and power =
 specific energy x permeate are then sums of cosines too, so every total is exact at every moment. So is the share of the
-brine that users take; the outfall has the rest.
+brine that users take; the outfall has the rest. A train whose membranes are described follows from them instead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from simulators import chance
-from simulators.parts import Train
-from simulators.world.quantity import Waving, flow_quantities, shaped
+from simulators.parts.train import Train
+from simulators.world.quantity import Quantity, Waving, flow_quantities, shaped
+from simulators.world.ro_days import ro_quantities
 from simulators.world.waves import CosineSum, Wave, wandering
 
 
-def train_quantities(name: str, train: Train, *, seed: int, origin_ms: int) -> dict[str, Waving]:
-    """All quantities of a train under their full names: m3, m3/h, kWh and W."""
+def train_quantities(name: str, train: Train, *, seed: int, origin_ms: int) -> Mapping[str, Quantity]:
+    """All quantities of a train under their full names: m3, m3/h, kWh and W, and with `ro` more."""
+    if train.ro is not None:
+        return ro_quantities(name, train, train.ro, seed=seed, origin_ms=origin_ms)
     origin_s = origin_ms / 1000.0
 
     def slow(what: str, size: float) -> tuple[Wave, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators import chance
-from simulators.parts import Load
+from simulators.parts.city import Load
 from simulators.world.quantity import Waving, shaped
 
 Column = NDArray[np.float64]

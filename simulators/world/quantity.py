@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from simulators.parts import DayCurve
-from simulators.world.waves import CosineSum, day_curve, wandering
+from simulators.parts.base import DayCurve
+from simulators.world.waves import Column, CosineSum, day_curve, wandering
 
 
 class Quantity(Protocol):
@@ -20,6 +20,10 @@ class Quantity(Protocol):
 
     def at(self, tau_s: float) -> float:
         """The value `tau_s` seconds after the origin."""
+        ...
+
+    def column(self, tau_s: Column) -> Column:
+        """The values at a column of times, equal to those of `at` within 1e-12."""
         ...
 
 
@@ -36,6 +40,12 @@ class Waving:
         if self.total:
             return self.rate.integral(tau_s) * self.factor / 3600.0
         return self.rate.at(tau_s) * self.factor
+
+    def column(self, tau_s: Column) -> Column:
+        """The values at a column of times."""
+        if self.total:
+            return self.rate.integral_column(tau_s) * (self.factor / 3600.0)
+        return self.rate.column(tau_s) * self.factor
 
 
 def flow_quantities(name: str, flows: Mapping[str, CosineSum]) -> dict[str, Waving]:

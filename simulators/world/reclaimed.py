@@ -11,7 +11,8 @@ from functools import reduce
 from operator import add
 
 from simulators import chance
-from simulators.parts import DayCurve, Park, Plant
+from simulators.parts.base import DayCurve
+from simulators.parts.city import Park, Plant
 from simulators.world.quantity import Waving, flow_quantities, shaped
 from simulators.world.waves import CosineSum, wandering
 

@@ -10,7 +10,12 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simulators import chance
+
+Column = NDArray[np.float64]
 
 
 class Wave(NamedTuple):
@@ -39,6 +44,21 @@ class CosineSum:
         return self.mean * tau_s + math.fsum(
             2.0 * a / w * math.sin(w * half) * math.cos(w * half + p) for a, w, p in self.waves
         )
+
+    def column(self, tau_s: Column) -> Column:
+        """`at` for a column of times, to within the last digits."""
+        found = np.full(tau_s.shape, self.mean)
+        for a, w, p in self.waves:
+            found += a * np.cos(w * tau_s + p)
+        return found
+
+    def integral_column(self, tau_s: Column) -> Column:
+        """`integral` for a column of times, to within the last digits."""
+        half = 0.5 * tau_s
+        found = self.mean * tau_s
+        for a, w, p in self.waves:
+            found += 2.0 * a / w * np.sin(w * half) * np.cos(w * half + p)
+        return found
 
     def least(self) -> float:
         """A bound below which the value never falls."""

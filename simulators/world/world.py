@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
 from simulators.scenario import Scenario
 from simulators.world.bins import bin_quantities
 from simulators.world.desalination import train_quantities
 from simulators.world.load import load_quantities
 from simulators.world.quantity import Quantity
 from simulators.world.reclaimed import park_quantities, plant_quantities
+from simulators.world.tabulated import DAY_MS
 
 
 class World:
@@ -41,3 +47,17 @@ class World:
     def value(self, name: str, t_ms: int) -> float:
         """The true value of `name` at `t_ms` (ms UTC) in the unit of its name; totals are 0 at the origin."""
         return self._quantities[name].at((t_ms - self.origin_ms) / 1000.0)
+
+    def column(self, name: str, t_ms: NDArray[np.int64]) -> NDArray[np.float64]:
+        """`value` for a column of times."""
+        return self._quantities[name].column((t_ms - self.origin_ms) / 1000.0)
+
+    def columns(self, names: Iterable[str], t_ms: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Columns of several quantities, taken day by day: parts that compute by the day keep a few days only."""
+        found = {name: np.empty(t_ms.shape, dtype=np.float64) for name in names}
+        order = np.argsort(t_ms, kind="stable")
+        days = t_ms[order] // DAY_MS
+        for here in np.split(order, np.flatnonzero(days[1:] != days[:-1]) + 1):
+            for name, column in found.items():
+                column[here] = self.column(name, t_ms[here])
+        return found

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from simulators.parts import Bin
+from simulators.parts.city import Bin
 from simulators.world import deposits
 from simulators.world.bins import LEAN_KG_MAX, Course
 from simulators.world.deposits import DAY_MS, Deposit

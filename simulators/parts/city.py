@@ -1,78 +1,18 @@
-"""What a simulated world is made of: trains, loads, bins, water plants and parks, as a person describes them.
-
-The quantities of a part are named behind its own name: `train-1.feed.volume_m3`, `bin-paper.content_kg`.
-"""
+"""What stands in a city, as a person describes it: loads, bins, reclaimed-water plants and industrial parks."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-UtcOffset = Annotated[float, Field(ge=-12, le=14)]
+from simulators.parts.base import AREA, DayCurve, Id, PartModel, UtcOffset, of_flows
 
-FLOW_QUANTITIES = ("volume_m3", "flow_m3_h")
-TRAIN_FLOWS = ("feed", "permeate", "brine")
-BRINE_FLOWS = ("brine_used", "brine_outfall")
-ENERGY_QUANTITIES = ("energy.energy_kwh", "energy.power_w")
 LOAD_QUANTITIES = ("energy_kwh", "power_w")
 BIN_QUANTITIES = ("content_kg", "gross_kg", "mass_in_kg", "mass_out_kg", "emptyings", "door_open")
 PLANT_FLOWS = ("treated", "reclaimed", "losses")
 """Flows that every water plant has; its users are named beside them."""
 PARK_FLOWS = ("reuse", "fresh")
-
-AREA = "site"
-"""Area of a part that names none."""
-
-
-class PartModel(BaseModel):
-    """What all parts share: no unknown keys, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DayCurve(PartModel):
-    """How a flow or a load rises and falls with the hour."""
-
-    swing: Annotated[float, Field(ge=0, le=0.5)] = Field(
-        default=0.12, description="half-range over the mean, 1 = 100 %"
-    )
-    peak_hour: Annotated[float, Field(ge=0, lt=24)] = Field(default=14.0, description="local hour of the peak")
-    utc_offset_h: UtcOffset = Field(default=8.0, description="local time less UTC, in h")
-    wander: Annotated[float, Field(ge=0, le=0.3)] = Field(
-        default=0.03, description="slow seeded variation over the mean"
-    )
-
-
-class Train(PartModel):
-    """A desalination train: feed is split into permeate and brine, and energy follows the permeate."""
-
-    title: str = Field(default="", description="what people call it")
-    area: Id = Field(default=AREA, description="area that its figures belong to")
-    feed_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(description="mean feed flow in m3/h")
-    day: DayCurve = Field(default=DayCurve(), description="daily pattern of the feed")
-    recovery: Annotated[float, Field(ge=0.1, le=0.85)] = Field(default=0.42, description="mean of permeate over feed")
-    recovery_wander: Annotated[float, Field(ge=0, le=0.09)] = Field(
-        default=0.01, description="most that it departs from its mean"
-    )
-    specific_energy_kwh_m3: Annotated[float, Field(ge=1, le=10)] = Field(
-        default=3.0, description="mean energy of the whole plant per permeate, in kWh/m3"
-    )
-    specific_energy_wander: Annotated[float, Field(ge=0, le=0.9)] = Field(
-        default=0.1, description="most that it departs from its mean, in kWh/m3"
-    )
-    brine_used_share: Annotated[float, Field(ge=0.05, le=0.95)] | None = Field(
-        default=None, description="mean share of the brine that users take; the rest goes to the outfall"
-    )
-    brine_used_wander: Annotated[float, Field(ge=0, le=0.04)] = Field(
-        default=0.03, description="most that this share departs from its mean"
-    )
-
-    def quantities(self) -> tuple[str, ...]:
-        """The names of what it has."""
-        brine = BRINE_FLOWS if self.brine_used_share is not None else ()
-        return (*of_flows(*TRAIN_FLOWS, *brine), *ENERGY_QUANTITIES)
 
 
 class Load(PartModel):
@@ -181,8 +121,3 @@ class Park(PartModel):
     def quantities(self) -> tuple[str, ...]:
         """The names of what it has."""
         return of_flows(*PARK_FLOWS)
-
-
-def of_flows(*flows: str) -> tuple[str, ...]:
-    """The quantities of these flows: a volume and a rate for each."""
-    return tuple(f"{flow}.{quantity}" for flow in flows for quantity in FLOW_QUANTITIES)

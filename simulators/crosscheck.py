@@ -1,17 +1,15 @@
-"""What the types of a scenario cannot say: names that nothing has, ports that collide, faults that overlap.
-
-Each mistake keeps its place in the file, so that the reader of YAML files can name the line.
-"""
+"""What the types of a scenario cannot say: names that two have, balances that cannot hold, plants that cannot work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_contract.reading import QUALITY_PREFIX
+from simulators.fault_checks import check_fault_fields, check_faults
+from simulators.meter_checks import check_fields, check_meter, check_ports
+from simulators.mistake import Mistake, Place
 from simulators.parts.city import PLANT_FLOWS
 from simulators.world.ro_days import hardest, vessels
 from simulators.world.sea import salinity_span_g_l, temperature_span_c
@@ -22,17 +20,7 @@ if TYPE_CHECKING:
     from simulators.parts.base import DayCurve
     from simulators.parts.city import Bin, Plant
     from simulators.parts.train import Ro, Train
-    from simulators.scenario import Fault, Meter, Scenario
-
-Place = tuple[str | int, ...]
-
-
-class Mistake(NamedTuple):
-    """One mistake, at its place in the file: what is wrong, and what would mend it."""
-
-    at: Place
-    problem: str
-    mend: str
+    from simulators.scenario import Scenario
 
 
 def mistakes(scenario: Scenario) -> Iterator[Mistake]:
@@ -50,9 +38,9 @@ def mistakes(scenario: Scenario) -> Iterator[Mistake]:
             mend = f"keep it below {1.0 - park.reuse_share:g}"
             yield Mistake(("parks", name, "reuse_wander"), "more would be reused than is used", mend)
     for device, meter in scenario.meters.items():
-        yield from _meter(scenario, device, meter)
-    yield from _ports(scenario)
-    yield from _faults(scenario)
+        yield from check_meter(scenario, device, meter)
+    yield from check_ports(scenario)
+    yield from check_faults(scenario)
 
 
 def against_profiles(scenario: Scenario, profiles: Mapping[str, Profile]) -> Iterator[Mistake]:
@@ -60,33 +48,17 @@ def against_profiles(scenario: Scenario, profiles: Mapping[str, Profile]) -> Ite
     units: dict[tuple[str, int], str] = {}
     for device, meter in scenario.meters.items():
         profile = profiles[meter.profile]
-        for part, fields in _named(meter):
-            for field in fields:
-                if field not in profile.fields:
-                    yield _unknown(("meters", device, part, field), f"field of {meter.profile}", field, profile.fields)
+        yield from check_fields(device, meter, profile)
         unit = (meter.line or f"port of {device}", meter.unit_id or profile.modbus.unit_id)
         if unit in units:
             problem = f"unit {unit[1]} of {unit[0]} is already {units[unit]}"
             yield Mistake(("meters", device, "unit_id"), problem, "give one of them another unit_id")
         units.setdefault(unit, device)
-
-
-def _unknown(at: Place, what: str, given: str, known: Iterable[str]) -> Mistake:
-    names = sorted(known)
-    near = get_close_matches(given, names, n=1, cutoff=0.5)
-    return Mistake(
-        at, f"no {what} {given!r}", f"did you mean {near[0]}?" if near else f"there is {', '.join(names) or 'none'}"
-    )
-
-
-def _named(meter: Meter) -> tuple[tuple[str, Iterable[str]], ...]:
-    """The parts of a meter's entry that name fields of its profile."""
-    return (
-        ("fields", meter.fields),
-        ("start", meter.start),
-        ("resolution", meter.resolution),
-        ("levels", meter.levels),
-    )
+    for index, fault in enumerate(scenario.faults):
+        hit = scenario.meters.get(fault.device)
+        if hit is not None:
+            profile = profiles[hit.profile]
+            yield from check_fault_fields(index, fault, profile, hit.unit_id or profile.modbus.unit_id)
 
 
 def _names(scenario: Scenario) -> Iterator[Mistake]:
@@ -186,52 +158,3 @@ def _plant(name: str, plant: Plant) -> Iterator[Mistake]:
 def _most(day: DayCurve) -> float:
     """A bound of the daily pattern, over its mean; the second wave of the day has a third of the first."""
     return 1.0 + day.swing * 4.0 / 3.0 + day.wander
-
-
-def _meter(scenario: Scenario, device: str, meter: Meter) -> Iterator[Mistake]:
-    at: Place = ("meters", device)
-    quantities = scenario.quantities()
-    for field, quantity in meter.fields.items():
-        if quantity not in quantities:
-            yield _unknown((*at, "fields", field), "quantity", quantity, quantities)
-        if field.startswith(QUALITY_PREFIX):
-            yield Mistake(
-                (*at, "fields", field), f"{QUALITY_PREFIX} is reserved for qualities", "name a field of the profile"
-            )
-    for field in meter.levels:
-        if field in meter.fields:
-            yield Mistake((*at, "levels", field), f"the world feeds {field} already", "remove it here, or in fields")
-    if meter.load_cell is not None and not meter.load_cell.counts_per_kg:
-        yield Mistake((*at, "load_cell", "counts_per_kg"), "0 counts per kilogram", "give what one kilogram adds")
-    if meter.load_cell is not None and not any(quantity.endswith(".gross_kg") for quantity in meter.fields.values()):
-        yield Mistake((*at, "load_cell"), "a load cell without a load", "let one of its fields show a bin's gross_kg")
-    if meter.line is not None and meter.line not in scenario.lines:
-        yield _unknown((*at, "line"), "line", meter.line, scenario.lines)
-    if meter.line is not None and meter.port is not None:
-        yield Mistake((*at, "port"), "a port of its own and a shared line", "remove one of the two")
-
-
-def _ports(scenario: Scenario) -> Iterator[Mistake]:
-    taken: dict[int, str] = {}
-    ports = [("lines", name, line.port) for name, line in scenario.lines.items()]
-    ports += [("meters", name, meter.port or 0) for name, meter in scenario.meters.items()]
-    for part, name, port in ports:
-        if port and port in taken:
-            mend = "choose another, or let them share a line"
-            yield Mistake((part, name, "port"), f"port {port} is taken by {taken[port]}", mend)
-        taken.setdefault(port, name)
-
-
-def _faults(scenario: Scenario) -> Iterator[Mistake]:
-    last: dict[str, tuple[int, Fault]] = {}
-    for index, fault in sorted(enumerate(scenario.faults), key=lambda entry: entry[1].start_s):
-        if fault.device not in scenario.meters:
-            yield _unknown(("faults", index, "device"), "meter", fault.device, scenario.meters)
-        if fault.device in last:
-            other, before = last[fault.device]
-            if fault.start_s < before.end_s:
-                problem = f"overlaps faults[{other}] of {fault.device}, which lasts until {before.end_s:g} s"
-                yield Mistake(("faults", index, "start_s"), problem, "let it begin later")
-            if fault.end_s <= before.end_s:
-                continue
-        last[fault.device] = (index, fault)

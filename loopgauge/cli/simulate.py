@@ -9,11 +9,12 @@ from typing import Any
 from loopgauge.cli import simulate_fleet, simulate_gateway
 
 _DESCRIPTION = """\
-Serve the meters of a scenario over Modbus TCP until SIGTERM or SIGINT.
+Serve the meters of a scenario over Modbus TCP and RTU until SIGTERM or SIGINT.
 
 Reads the scenario and the device profiles that it names. Writes RECORD (SQLite: every answer, noted before it leaves;
 an existing record of the same scenario is gone on with) and, once all ports listen, PORTS (JSON: host, port and unit id
-of each device). LOOPGAUGE_CLOCK sets civil time.
+of each device). Serial lines of the scenario are pseudo-terminals (Modbus RTU) with links of lasting names in DIR.
+LOOPGAUGE_CLOCK sets civil time.
 """
 
 
@@ -35,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     kinds = simulate.add_subparsers(dest="kind", metavar="KIND", required=True)
     parser = kinds.add_parser(
         "modbus",
-        help="meters over Modbus TCP",
+        help="meters over Modbus TCP or RTU",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -46,6 +47,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--ports", required=True, type=Path, metavar="FILE", help="where the ports are written")
     parser.add_argument(
         "--port-base", type=int, metavar="N", help="number the ports that the scenario leaves open from N"
+    )
+    parser.add_argument(
+        "--serial",
+        type=Path,
+        metavar="DIR",
+        help="where serial lines get their names; if the scenario marks none as serial, all are (serial beside PORTS)",
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (%(default)s)")
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the scenario's")
@@ -89,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
             host=args.host,
             port_base=args.port_base,
             history_ms=round(args.history * 1000),
+            serial_dir=args.serial,
         )
 
     logging.basicConfig(format="%(message)s")

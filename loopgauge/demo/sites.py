@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from device_profiles.profile import Profile
-from simulators.scenario import Meter, Scenario
+from simulators.parts.meter import Meter
+from simulators.scenario import Scenario
 
 PINS: Mapping[str, int] = {"dout_pin": 5, "clock_pin": 6, "door_pin": 13}
 """Where the demo's load cell sits on its gateway, by GPIO number."""

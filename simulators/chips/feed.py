@@ -1,8 +1,8 @@
 """Hands conversions of a simulated load cell from the world's process to a chip in the gateway's, over loopback.
 
 A line each way. The chip asks `convert N`, N being the pulses that chose its input; the world answers `COUNT DOOR`, or
-`-` where the device is to be silent, and has noted what it answers before it does. Whoever is slow or gone is a chip
-that is never ready.
+`-` where the device is to be silent, or `off` where it has no power, and has noted what it answers before it does.
+Whoever is slow or gone is a chip that is never ready.
 """
 
 from __future__ import annotations
@@ -22,8 +22,13 @@ from simulators.truth.record import RecordError, RecordWriter
 INPUT = 25
 """The one input that the load cell is on: A at gain 128."""
 
+_QUESTIONS = tuple(b"convert %d\n" % chosen for chosen in (INPUT, 26, 27))
+
 LINE_BYTES_MAX = 64
 """Longest line either way; whoever sends a longer one is cut off."""
+
+CONNECTIONS_MAX = 8
+"""Most chips, or whoever says to be one, at a time; one more is cut off at once."""
 
 REPLY_S = 0.25
 """How long a chip waits for the world, for a connection and for each conversion."""
@@ -32,7 +37,7 @@ RECONNECT_S = 1.0
 """Pause between a chip's attempts to connect; conversions in between are not made."""
 
 _READ_HOLDING, _ADDRESS, _COUNT = 3, 0, 3
-_SILENT = b"-\n"
+_SILENT, _OFF = b"-\n", b"off\n"
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +73,9 @@ class FeedServer:
             self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._writers) >= CONNECTIONS_MAX:
+            writer.close()
+            return
         self._writers.add(writer)
         try:
             # A line without its end is cut off by whoever sent it; ValueError is one that is too long.
@@ -86,12 +94,15 @@ class FeedServer:
             writer.close()
 
     def _answer(self, line: bytes) -> bytes:
-        if line != b"convert %d\n" % INPUT:
+        if line not in _QUESTIONS:
             return _SILENT
         t_ms = self._now_ms()
         refusal = self._unit.refuse(_READ_HOLDING, _ADDRESS, _COUNT, t_ms)
-        if refusal is not None:
+        off = refusal is not None and refusal.reason == "power_down"
+        if refusal is not None and (off or line == _QUESTIONS[0]):
             self._record.note_refused(t_ms, self._unit.device, "a conversion", refusal.reason)
+            return _OFF if off else _SILENT
+        if line != _QUESTIONS[0]:
             return _SILENT
         (high, low, door), fields = self._unit.answer(_READ_HOLDING, _ADDRESS, _COUNT, t_ms)
         self._record.note(t_ms, self._unit.gateway, self._unit.device, fields)
@@ -116,6 +127,8 @@ class FeedClient:
             line = self._line(connection)
             if line == _SILENT:
                 return None
+            if line == _OFF:
+                return Sensed(0, powered=False)
             count, door = line.split()
             return Sensed(int(count), int(door) != 0)
         except (OSError, ValueError):

@@ -106,6 +106,9 @@ class Hx711Chip:
     def _convert(self) -> None:
         self._input = self._next_input
         sensed = self._sense(self._input) if self.plugged else None
+        if sensed is not None and not sensed.powered:
+            self._begin(self._now_ns(), settle=True)
+            return
         if sensed is None:
             self._register, self._line, self._pulses = None, True, 0
             return

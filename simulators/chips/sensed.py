@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sensed:
-    """The load in counts, before the ends of the chip's own range, and the door."""
+    """The load in counts, before the ends of the chip's own range, the door, and whether the chip has power at all."""
 
     count: int
     door_open: bool = False
+    powered: bool = True
 
 
 Sense = Callable[[int], Sensed | None]

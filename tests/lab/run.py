@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.lab import cgroups, network, wheels
+from tests.lab import cgroups, image, network, wheels
 from tests.lab.lab import Lab
 from tests.lab.needs import bring
 from tests.lab.place import CONTROLLER, HOSTS, LAB, ROOT, hosts_file, namespace
@@ -53,6 +53,7 @@ def main() -> int:
         bring()
         tear_down()
         wheels.prepare()
+        image.base()  # here, where there is a way out: the hosts' network has none
         network.make()
         return enter()
     except Failed as failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import pytest
 from simulators.truth.figures import Truth
 from simulators.truth.record import Record
 from tests.unit.simulators.plant import ORIGIN_MS
+from tests.unit.simulators.wire import on_line, rtu
 
 PROGRAM = """
 import argparse, sys
@@ -168,6 +170,49 @@ def test_ports_can_be_numbered_and_the_bench_shares_one(tmp_path: Path, started:
         answers = {ask(connection, n, n, 4, 0, 76) for n in range(1, 21)}
     assert len(answers) == 20
     assert simulator.end() == (0, "")
+
+
+def test_all_lines_are_serial_where_a_folder_for_them_is_given_and_keep_their_names_after_a_kill(
+    tmp_path: Path, started: list[Simulator]
+) -> None:
+    first = Simulator(tmp_path, "--serial", str(tmp_path / "lines"), scenario="bench")
+    started.append(first)
+    places = first.ports()
+    assert {place["serial"] for place in places.values()} == {str(tmp_path / "lines" / "bus")}
+    assert {place["baud"] for place in places.values()} == {9600}
+    first.end(signal.SIGKILL)
+    assert (tmp_path / "lines" / "bus").is_symlink()
+    (tmp_path / "ports.json").unlink()
+    second = Simulator(tmp_path, "--serial", str(tmp_path / "lines"), scenario="bench", clock=first.clock)
+    started.append(second)
+    second.ports()
+
+    async def read() -> list[bytes]:
+        async with on_line(places["meter-01"]["serial"]) as asker:
+            heard = []
+            for unit in (1, 20):
+                asker.writer.write(rtu(unit, 4, 0, 2))
+                heard.append(await asker.heard(9))
+            return heard
+
+    answers = asyncio.run(read())
+    assert [one[:3].hex() for one in answers] == ["010404", "140404"]
+    assert second.end() == (0, "")
+    assert not (tmp_path / "lines" / "bus").is_symlink()
+    words = [Record.open_readonly(second.record).words(f"meter-{n:02}", "voltage_l1_v") for n in (1, 20)]
+    assert [one[-1][1].replace(" ", "") for one in words] == [one[3:7].hex() for one in answers]
+
+
+def test_a_file_where_a_line_should_get_its_name_is_left_alone_and_named(
+    tmp_path: Path, started: list[Simulator]
+) -> None:
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "bus").write_text("precious")
+    simulator = Simulator(tmp_path, "--serial", str(tmp_path / "lines"), scenario="bench")
+    started.append(simulator)
+    code, errors = simulator.process.wait(20), simulator.process.communicate()[1]
+    assert (code, errors.count("\n"), "no link" in errors) == (1, 1, True)
+    assert (tmp_path / "lines" / "bus").read_text() == "precious"
 
 
 def test_a_record_of_another_seed_is_not_mixed_with_this_one(tmp_path: Path, started: list[Simulator]) -> None:

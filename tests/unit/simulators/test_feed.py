@@ -15,16 +15,18 @@ from typing import Any
 import pytest
 
 from device_profiles.library import Library
-from simulators.app import serve
-from simulators.chips.feed import LINE_BYTES_MAX, RECONNECT_S, REPLY_S, FeedClient, FeedServer
+from simulators.app import build_units, serve
+from simulators.chips.feed import CONNECTIONS_MAX, LINE_BYTES_MAX, RECONNECT_S, REPLY_S, FeedClient, FeedServer
 from simulators.chips.hx711 import Hx711Chip
 from simulators.chips.sensed import Sensed
 from simulators.clock import CivilClock
 from simulators.devices.unit import Unit
 from simulators.faults import FaultPlan
 from simulators.load_scenario import Loaded
-from simulators.scenario import Fault, Scenario
+from simulators.parts.fault import Fault
+from simulators.scenario import Scenario
 from simulators.truth.record import Record, RecordWriter
+from simulators.world.world import World as TheWorld
 
 NOW_MS = 1_760_000_000_000
 
@@ -212,6 +214,20 @@ def test_whoever_asks_something_else_is_told_nothing_and_nothing_is_noted(tmp_pa
         assert there.noted("raw_count") == []
 
 
+def test_one_connection_more_than_there_are_places_is_cut_off_and_the_others_are_not(tmp_path: Path) -> None:
+    with world(tmp_path) as there:
+        held = [socket.create_connection(("127.0.0.1", there._port), timeout=5) for _ in range(CONNECTIONS_MAX)]
+        for connection in held:
+            connection.sendall(b"convert 25\n")
+            assert connection.recv(100) == b"-3000000 0\n"
+        with socket.create_connection(("127.0.0.1", there._port), timeout=5) as one_more:
+            assert one_more.recv(100) == b""
+        held[0].sendall(b"convert 25\n")
+        assert held[0].recv(100) == b"-3000000 0\n"
+        for connection in held:
+            connection.close()
+
+
 def test_a_request_in_pieces_is_one_and_an_endless_one_is_cut_off(tmp_path: Path) -> None:
     with world(tmp_path) as there:
         with socket.create_connection(("127.0.0.1", there._port), timeout=5) as connection:
@@ -349,3 +365,88 @@ def test_a_world_says_where_its_chips_are_fed(tmp_path: Path) -> None:
         await serving
 
     asyncio.run(main())
+
+
+def test_a_chip_without_power_is_off_and_settles_when_it_is_back(tmp_path: Path) -> None:
+    with world(tmp_path, fault("power_down")) as there:
+        feed, ns = client(there._port), 0
+        chip = Hx711Chip(sense=feed.sense, now_ns=lambda: ns)
+
+        def ready_after_ms(most: int) -> int | None:
+            nonlocal ns
+            for waited in range(most):
+                ns += 1_000_000
+                if not chip.line:
+                    return waited + 1
+            return None
+
+        assert ready_after_ms(1000) == 400
+        for _ in range(27):
+            chip.rise()
+            chip.fall()
+        assert ready_after_ms(3000) is None, "nothing is wired to the input that was chosen"
+        there.now_ms = NOW_MS + 12_000
+        assert ready_after_ms(3000) is None, "what stood in its register is gone with the power"
+        there.now_ms = NOW_MS + 15_000
+        back = ready_after_ms(1000)
+        assert back is not None and 0 < back <= 400, "a reset chooses the first input again"
+        assert there.record.refused("bin-1")[0][2] == "power_down"
+        assert set(there.noted("raw_count")) == {-3_000_000.0, 12_000_000.0}
+        feed.close()
+
+
+def cell(*faults: dict[str, Any]) -> Any:
+    """The unit of a load cell that bears a bin, with faults."""
+    scenario = Scenario.model_validate(
+        {
+            "scenario": "cell",
+            "bins": {
+                "bin-1": {
+                    "material": "paper",
+                    "capacity_kg": 120,
+                    "tare_kg": 18,
+                    "deposits_per_day": 100,
+                    "empty_hour": 5,
+                }
+            },
+            "meters": {
+                "scale": {
+                    "profile": "avia-hx711",
+                    "fields": {"raw_count": "bin-1.gross_kg", "door_open": "bin-1.door_open"},
+                    "load_cell": {"zero_counts": 84_210, "counts_per_kg": 20_000.5},
+                }
+            },
+            "faults": [{"device": "scale", "start_s": 100, "duration_s": 100, **one} for one in faults],
+        }
+    )
+    profiles = {"avia-hx711": Library().load("avia-hx711")}
+    return build_units(Loaded(scenario, profiles), world=TheWorld(scenario=scenario, origin_ms=NOW_MS))["scale"]
+
+
+def counts(unit: Any, since_s: float) -> tuple[int, float | None]:
+    """The count as the chip gets it, and what the record is told."""
+    words, fields = unit.answer(3, 0, 2, NOW_MS + round(since_s * 1000))
+    return int.from_bytes(words[0].to_bytes(2, "big") + words[1].to_bytes(2, "big"), "big", signed=True), fields[
+        0
+    ].value
+
+
+def test_a_loose_signal_wire_shows_either_rail_and_no_value_is_noted() -> None:
+    unit = cell({"what": "wire_off"})
+    seen = [counts(unit, 100 + n * 0.1) for n in range(1000)]
+    assert {count for count, _ in seen} == {0x7FFFFF, -0x800000}
+    assert {noted for _, noted in seen} == {None}
+    assert 300 < sum(count > 0 for count, _ in seen) < 700
+    assert 400_000 < counts(unit, 99)[0] < 3_000_000 and counts(unit, 200)[1] is not None
+
+
+@pytest.mark.parametrize("side, end", [("high", 0x7FFFFF), ("low", -0x800000)])
+def test_a_saturated_converter_shows_its_end_and_no_value_is_noted(side: str, end: int) -> None:
+    unit = cell({"what": "saturated", "side": side, "fields": ["raw_count"]})
+    assert counts(unit, 150) == (end, None)
+    assert counts(unit, 250)[1] is not None
+
+
+def test_a_spike_stays_within_the_converter() -> None:
+    unit = cell({"what": "spike", "spike_by": 1e9, "spike_share": 1, "fields": ["raw_count"]})
+    assert {counts(unit, 100 + n)[0] for n in range(100)} <= {0x7FFFFF, -0x800000}

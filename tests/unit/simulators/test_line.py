@@ -159,6 +159,8 @@ def test_what_cannot_be_noted_is_not_served(tmp_path: Path) -> None:
             assert not isinstance(await plant.read(1, "holding", 0, 2), NotSampled)
             plant.writer.close()
             assert await plant.cause(1, "holding", 0, 2, 0.1) is Missing.TIMEOUT
+            plant.writer.open({})  # somebody has made room for the record
+            assert not isinstance(await plant.read(1, "holding", 0, 2), NotSampled)
 
     asyncio.run(run())
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from simulators.app import build_units
-from simulators.sensors import SCALE_NOISE_KG, class_error
+from simulators.parts.meter import Scale
+from simulators.sensors.sensor import class_error
 from simulators.truth.rows import Shown
 from simulators.world.deposits import DAY_MS
 from simulators.world.world import World
 from tests.unit.simulators.city import city, city_loaded
 from tests.unit.simulators.plant import ORIGIN_MS
+
+NOISE_KG = Scale().noise_kg
 
 
 def answers(device: str, count: int, **changes: object) -> tuple[World, list[tuple[int, dict[str, Shown]]]]:
@@ -29,7 +32,7 @@ def test_a_transmitter_shows_the_gross_mass_in_its_divisions_within_class_and_no
         kg = fields["gross_weight_kg"].value
         assert kg is not None
         assert kg == round(kg, 1)
-        assert kg == pytest.approx(world.value("rest.gross_kg", t_ms) * (1 + error), abs=0.05 + SCALE_NOISE_KG + 1e-9)
+        assert kg == pytest.approx(world.value("rest.gross_kg", t_ms) * (1 + error), abs=0.05 + NOISE_KG + 1e-9)
     assert len({fields["gross_weight_kg"].value for _, fields in shown}) > 20
 
 
@@ -41,7 +44,7 @@ def test_a_load_cell_shows_counts_from_which_zero_and_span_lead_back_to_kilogram
         counts, door = fields["raw_count"].value, fields["door_open"].value
         assert counts is not None and counts == int(counts)
         gross_kg = world.value("tins.gross_kg", t_ms) * (1 + error)
-        assert (counts - 84_210) / 20_971.5 == pytest.approx(gross_kg, abs=SCALE_NOISE_KG + 1e-4)
+        assert (counts - 84_210) / 20_971.5 == pytest.approx(gross_kg, abs=NOISE_KG + 1e-4)
         assert door == world.value("tins.door_open", t_ms)
         open_doors += door == 1.0
     assert 5 < open_doors < 200

@@ -190,3 +190,138 @@ def test_a_mistake_in_a_city_is_named_with_line_key_and_mend(
     assert said.startswith(f":{line}: "), said
     assert key in said and mend in said, said
     assert "\n" not in said
+
+
+FAULTS = """\
+scenario: test
+trains:
+  train-1: {feed_m3_h: 40}
+bins:
+  tins: {material: cans, capacity_kg: 30, deposits_per_day: 60, empty_hour: 4}
+lines:
+  bus: {serial: true, baud: 9600}
+  lan: {port: 5020}
+meters:
+  feed:
+    profile: tuf-2000m
+    line: bus
+    fields: {volume_m3: train-1.feed.volume_m3, flow_m3_h: train-1.feed.flow_m3_h}
+    lag_s: {flow_m3_h: 30}
+    ends: {flow_m3_h: [0, 100]}
+    rolls_over: {volume_m3: register}
+    ambient: {mean_c: 12}
+  energy:
+    profile: eastron-sdm630
+    line: lan
+    unit_id: 2
+    fields: {energy_import_kwh: train-1.energy.energy_kwh}
+    pulse: {energy_import_kwh: 0.01}
+  tins:
+    profile: avia-hx711
+    fields: {raw_count: tins.gross_kg}
+    load_cell: {zero_counts: 5, counts_per_kg: 20000}
+    scale: {creep_percent: 0.02}
+  door:
+    profile: eh-cm44x
+faults:
+  - {device: feed, what: late, late_ms: 200, jitter_ms: 100, start_s: 10, duration_s: 10}
+  - {device: feed, what: stuck, fields: [flow_m3_h], start_s: 10, duration_s: 10}
+  - {device: feed, what: frozen, fields: [volume_m3], start_s: 10, duration_s: 10}
+  - {device: energy, what: wrong_unit, answers_as: 3, start_s: 10, duration_s: 10}
+  - {device: tins, what: wire_off, start_s: 10, duration_s: 10}
+  - {device: lan, what: hang_up, start_s: 10, duration_s: 10}
+  - {device: bus, what: unplugged, start_s: 10, duration_s: 10}
+  - {device: door, what: half_open, start_s: 10, duration_s: 10}
+  - {device: door, what: flapping, period_s: 5, start_s: 30, duration_s: 10}
+"""
+STUCK = "{device: feed, what: stuck, fields: [flow_m3_h], start_s: 10"
+FROZEN = "{device: feed, what: frozen, fields: [volume_m3], start_s: 10"
+WRONG = "what: wrong_unit, answers_as: 3"
+
+
+@pytest.mark.parametrize(
+    "was, becomes, line, key, mend",
+    [
+        ("line: bus\n", "line: lan\n    unit_id: 2\n", 22, "unit_id", "another unit_id"),
+        ("{serial: true, baud: 9600}", "{serial: true, port: 5021}", 7, "lines.bus.port", "remove it, or serial"),
+        ("{port: 5020}", "{baud: 19200}", 8, "lines.lan.baud", "add serial: true"),
+        ("  door:\n", "  bus:\n", 29, "meters.bus", "another name"),
+        ("lag_s: {flow_m3_h: 30}", "lag_s: {velocity_m_s: 30}", 14, "lag_s.velocity_m_s", "say in fields"),
+        ("lag_s: {flow_m3_h: 30}", "lag_s: {volume_m3: 30}", 14, "lag_s.volume_m3", "remove it from lag_s"),
+        ("lag_s: {flow_m3_h: 30}", "lag_s: {flow_m3_h: -1}", 14, "lag_s.flow_m3_h", "more than 0"),
+        ("ends: {flow_m3_h: [0, 100]}", "ends: {flow_m3_h: [100, 0]}", 15, "ends.flow_m3_h", "lower end first"),
+        ("ends: {flow_m3_h: [0, 100]}", "ends: {flow: [0, 100]}", 15, "ends.flow", "did you mean flow_m3_h?"),
+        (
+            "ends: {flow_m3_h: [0, 100]}",
+            "ends: {signal_quality: [0, 9]}\n    beyond: no_value",
+            15,
+            "ends",
+            "beyond: end",
+        ),
+        ("{volume_m3: register}", "{flow_m3_h: register}", 16, "rolls_over.flow_m3_h", "remove it from rolls_over"),
+        (
+            "{volume_m3: register}",
+            "{volume_m3: 100}\n    start: {volume_m3: 100}",
+            17,
+            "start.volume_m3",
+            "start below",
+        ),
+        ("{mean_c: 12}", "{quantity: train-1.feed.flow}", 17, "ambient.quantity", "train-1.feed.flow_m3_h?"),
+        (
+            "pulse: {energy_import_kwh: 0.01}",
+            "rolls_over: {energy_import_kwh: register}",
+            23,
+            "rolls_over",
+            "at which it does",
+        ),
+        ("    pulse: {energy_import_kwh: 0.01}", "    pulse: {energy_total_kwh: 0.01}", 23, "pulse", "say in fields"),
+        ("    pulse:", "    resolution: {energy_import_kwh: 1}\n    pulse:", 23, "resolution", "those of its float32"),
+        ("rolls_over: {volume_m3: register}", "pulse: {volume_m3: 1}", 16, "pulse.volume_m3", "remove it from pulse"),
+        ("    rolls_over:", "    scale: {noise_kg: 1}\n    rolls_over:", 16, "scale", "gross_kg"),
+        (
+            "what: late, late_ms: 200, jitter_ms: 100",
+            "what: silent, late_ms: 200",
+            32,
+            "faults[0].late_ms",
+            "remove it",
+        ),
+        (STUCK, STUCK.replace("stuck", "sulking"), 33, "faults[1].what", "silent"),
+        (STUCK, STUCK.replace("flow_m3_h", "flow"), 33, "fields", "did you mean flow_m3_h?"),
+        (STUCK, STUCK.replace("stuck", "no_value").replace("flow_m3_h", "signal_quality"), 33, "fields", "saturated"),
+        (FROZEN, FROZEN.replace("volume_m3", "flow_m3_h"), 34, "faults[2].fields", "name a total"),
+        (FROZEN, FROZEN.replace("frozen, fields: [volume_m3]", "spike"), 34, "faults[2].start_s", "begin later"),
+        (WRONG, "what: wrong_unit", 35, "faults[3]", "add answers_as"),
+        (WRONG, "what: wrong_unit, answers_as: 2", 35, "faults[3].answers_as", "give another"),
+        (WRONG, "what: drift", 35, "faults[3]", "add percent_per_day"),
+        (WRONG, "what: torn, after_bytes: 900", 35, "after_bytes", "at most 260"),
+        (WRONG, "what: wire_off", 35, "faults[3].what", "add load_cell"),
+        (WRONG, "what: power_down", 35, "faults[3].what", "make it reboot"),
+        (WRONG, "what: hang_up", 35, "faults[3].device", "name lan"),
+        ("what: wire_off", "what: unplugged", 36, "faults[4].what", "power_down"),
+        ("device: lan, what: hang_up", "device: lan, what: torn", 37, "faults[5].device", "name the meter"),
+        ("device: bus, what: unplugged", "device: bus, what: hang_up", 38, "faults[6].what", "make it unplugged"),
+        ("device: lan, what", "device: lam, what", 37, "faults[5].device", "did you mean lan?"),
+        ("period_s: 5", "period_s: 50", 40, "faults[8].period_s", "at most 10"),
+        ("start_s: 30, duration_s: 10", "start_s: 30, duration_s: 1e12", 40, "faults[8].duration_s", "36600 d"),
+        ("start_s: 30, duration_s: 10", "start_s: 19, duration_s: 10", 40, "faults[8].start_s", "begin later"),
+    ],
+)
+def test_a_mistake_in_a_meter_a_line_or_a_fault_is_named_with_line_key_and_mend(
+    tmp_path: Path, was: str, becomes: str, line: int, key: str, mend: str
+) -> None:
+    path = tmp_path / "faults.yaml"
+    path.write_text(FAULTS)
+    assert len(load_scenario(path, Library().load).scenario.faults) == 9
+    assert FAULTS.count(was) == 1
+    said = refusal(tmp_path, FAULTS.replace(was, becomes))
+    assert said.startswith(f":{line}: "), said
+    assert key in said and mend in said, said
+    assert "\n" not in said
+
+
+def test_a_scenario_that_was_written_down_whole_means_what_it_meant(tmp_path: Path) -> None:
+    path = tmp_path / "faults.yaml"
+    path.write_text(FAULTS)
+    scenario = load_scenario(path, Library().load).scenario
+    for text in (scenario.model_dump_json(), scenario.model_dump_json(exclude_unset=True)):
+        assert type(scenario).model_validate_json(text) == scenario

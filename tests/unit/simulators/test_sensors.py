@@ -8,7 +8,7 @@ import pytest
 
 from simulators.faults import FaultPlan
 from simulators.scenario import Scenario
-from simulators.sensors import Sensor, class_error
+from simulators.sensors.sensor import Sensor, class_error
 from simulators.world.world import World
 from tests.unit.simulators.plant import HOUR_MS, ORIGIN_MS, PROFILES, fault, plant, scenario
 
@@ -16,7 +16,7 @@ from tests.unit.simulators.plant import HOUR_MS, ORIGIN_MS, PROFILES, fault, pla
 def sensor(device: str, plan: Scenario) -> tuple[Sensor, World]:
     world = World(scenario=plan, origin_ms=ORIGIN_MS)
     meter = plan.meters[device]
-    faults = FaultPlan.of(plan, device, origin_ms=ORIGIN_MS)
+    faults = FaultPlan.of_device(plan, device, origin_ms=ORIGIN_MS)
     made = Sensor(
         device=device, meter=meter, profile=PROFILES[meter.profile], world=world, faults=faults, seed=plan.seed
     )

@@ -6,13 +6,16 @@ Each mistake keeps its place in the file, so that the reader of YAML files can n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data_contract.reading import QUALITY_PREFIX
+from simulators import crosscheck_city, crosscheck_process
+from simulators.mistake import Mistake, Place
+from simulators.mistake import unknown as _unknown
 from simulators.parts.city import PLANT_FLOWS
+from simulators.parts.weather import WEATHER
 from simulators.world.ro_days import hardest, vessels
 from simulators.world.sea import salinity_span_g_l, temperature_span_c
 from simulators.world.seawater import SALINITY_G_KG_MAX
@@ -20,31 +23,20 @@ from simulators.world.seawater import SALINITY_G_KG_MAX
 if TYPE_CHECKING:
     from device_profiles.profile import Profile
     from simulators.parts.base import DayCurve
-    from simulators.parts.city import Bin, Plant
+    from simulators.parts.city import Plant
     from simulators.parts.train import Ro, Train
     from simulators.scenario import Fault, Meter, Scenario
-
-Place = tuple[str | int, ...]
-
-
-class Mistake(NamedTuple):
-    """One mistake, at its place in the file: what is wrong, and what would mend it."""
-
-    at: Place
-    problem: str
-    mend: str
 
 
 def mistakes(scenario: Scenario) -> Iterator[Mistake]:
     """Everything in which the parts of a scenario contradict one another."""
     yield from _names(scenario)
-    for name, rule in scenario.bins.items():
-        yield from _bin(name, rule)
+    yield from crosscheck_city.mistakes(scenario)
     for name, train in scenario.trains.items():
         if train.ro is not None:
             yield from _train(("trains", name), train, train.ro)
     for name, plant in scenario.plants.items():
-        yield from _plant(name, plant)
+        yield from _plant(name, plant) if plant.process is None else crosscheck_process.mistakes(scenario, name, plant)
     for name, park in scenario.parks.items():
         if park.reuse_share + park.reuse_wander >= 1.0:
             mend = f"keep it below {1.0 - park.reuse_share:g}"
@@ -71,14 +63,6 @@ def against_profiles(scenario: Scenario, profiles: Mapping[str, Profile]) -> Ite
         units.setdefault(unit, device)
 
 
-def _unknown(at: Place, what: str, given: str, known: Iterable[str]) -> Mistake:
-    names = sorted(known)
-    near = get_close_matches(given, names, n=1, cutoff=0.5)
-    return Mistake(
-        at, f"no {what} {given!r}", f"did you mean {near[0]}?" if near else f"there is {', '.join(names) or 'none'}"
-    )
-
-
 def _named(meter: Meter) -> tuple[tuple[str, Iterable[str]], ...]:
     """The parts of a meter's entry that name fields of its profile."""
     return (
@@ -91,27 +75,21 @@ def _named(meter: Meter) -> tuple[tuple[str, Iterable[str]], ...]:
 
 def _names(scenario: Scenario) -> Iterator[Mistake]:
     """Quantities stand behind the name of their part, so no two parts share one."""
-    taken: dict[str, str] = {}
+    taken: dict[str, str] = {} if scenario.weather is None else {WEATHER: "name of the world itself"}
     sections: tuple[tuple[str, str, Iterable[str]], ...] = (
         ("trains", "train", scenario.trains),
         ("loads", "load", scenario.loads),
         ("bins", "bin", scenario.bins),
         ("plants", "plant", scenario.plants),
         ("parks", "park", scenario.parks),
+        ("vehicles", "vehicle", scenario.vehicles),
+        ("stations", "station", scenario.stations),
     )
     for section, what, names in sections:
         for name in names:
             if name in taken:
                 yield Mistake((section, name), f"{name} is already a {taken[name]}", f"give the {what} another name")
             taken.setdefault(name, what)
-
-
-def _bin(name: str, rule: Bin) -> Iterator[Mistake]:
-    if (rule.empty_at_share is None) == (rule.empty_hour is None):
-        problem = (
-            "nobody empties it" if rule.empty_hour is None else "emptied at a share of its capacity and at an hour"
-        )
-        yield Mistake(("bins", name), problem, "give one of empty_at_share and empty_hour")
 
 
 FLUX_LMH = (5.0, 25.0)

@@ -68,7 +68,7 @@ def test_every_deposit_and_every_emptying_is_in_the_totals_once() -> None:
         if after.out_g > before.out_g:
             assert after.in_g == after.out_g, "the crew leaves an empty bin"
         before = after
-    assert (seen_in, seen_out, emptyings) == last
+    assert (seen_in, seen_out, emptyings) == last[:3]
     assert emptyings >= 10
 
 

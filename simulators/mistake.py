@@ -1,0 +1,26 @@
+"""What is wrong in a scenario, where in the file, and what would mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import NamedTuple
+
+Place = tuple[str | int, ...]
+
+
+class Mistake(NamedTuple):
+    """One mistake, at its place in the file: what is wrong, and what would mend it."""
+
+    at: Place
+    problem: str
+    mend: str
+
+
+def unknown(at: Place, what: str, given: str, known: Iterable[str]) -> Mistake:
+    """`given` names no `what`; proposes what comes near."""
+    names = sorted(known)
+    near = get_close_matches(given, names, n=1, cutoff=0.5)
+    return Mistake(
+        at, f"no {what} {given!r}", f"did you mean {near[0]}?" if near else f"there is {', '.join(names) or 'none'}"
+    )

@@ -1,0 +1,63 @@
+"""How much sewage arrives at each minute of a day: two peaks as high as the number of people on the sewers says.
+
+The peak over the mean is Harmon's 1 + 14 / (4 + sqrt(P)), P in thousands (Harmon, Transactions ASCE, 1918; as in Fair
+and Geyer). Its shape is the exponential of two cosines, so that it is never negative whatever the peak.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from simulators.world.tabulated import HOUR_MS, MINUTE_MS, MINUTES
+from simulators.world.waves import Column
+
+_STEEPNESS_MAX = 50.0
+
+
+def harmon(population: float) -> float:
+    """The daily peak over the mean."""
+    return float(1.0 + 14.0 / (4.0 + np.sqrt(population / 1000.0)))
+
+
+@lru_cache(maxsize=64)
+def day_shape(peak: float, morning_hour: float, evening_hour: float) -> Column:
+    """Flow over its mean for each minute of a day, with equal peaks at both hours; its mean is 1, its most `peak`."""
+    curve = _two_peaks(morning_hour, evening_hour)
+    low, high = 0.0, _STEEPNESS_MAX
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if _scaled(curve, middle).max() < peak else (low, middle)
+    found = _scaled(curve, low)
+    found.flags.writeable = False
+    return found
+
+
+def _two_peaks(morning_hour: float, evening_hour: float) -> Column:
+    """w cos x - cos 2x about the middle of the two hours has its peaks where cos x = w / 4."""
+    hours = (np.arange(MINUTES) + 0.5) * MINUTE_MS / HOUR_MS
+    half = np.pi * (evening_hour - morning_hour) / 24.0
+    x = 2.0 * np.pi * (hours - 0.5 * (morning_hour + evening_hour)) / 24.0
+    found: Column = 4.0 * np.cos(half) * np.cos(x) - np.cos(2.0 * x)
+    return found
+
+
+def _scaled(curve: Column, steepness: float) -> Column:
+    found: Column = np.exp(steepness * (curve - curve.max()))
+    found /= found.mean()
+    return found
+
+
+def infiltration(rain_m3_h: Column, held_m3: float, recession_h: float) -> tuple[Column, float]:
+    """What a linear reservoir lets into the sewers, in m3/h by minute, and what it holds after the day, in m3.
+
+    The step is exact for rain that is constant within a minute; what comes out is what went in less what is held.
+    """
+    hours = MINUTE_MS / HOUR_MS
+    left = float(np.exp(-hours / recession_h))
+    held = [held_m3]
+    for inflow in (rain_m3_h * recession_h * (1.0 - left)).tolist():
+        held.append(held[-1] * left + inflow)
+    found: Column = rain_m3_h - np.diff(np.asarray(held)) / hours
+    return np.maximum(0.0, found), held[-1]

@@ -12,7 +12,7 @@ from simulators.parts.city import PLANT_FLOWS
 from simulators.parts.process import PROCESS_ENERGY, PROCESS_FLOWS
 from simulators.world.demand import day_hours, most
 from simulators.world.plant_days import MINUTE_H, capacity_m3_h, leak_factor, pressure_bar
-from simulators.world.sewage import day_shape, harmon
+from simulators.world.sewage import day_shape
 from simulators.world.tabulated import MINUTES
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def _water(at: Place, scenario: Scenario, plant: Plant, process: Process) -> Ite
             yield Mistake((*at, "process"), problem, f"add storage: {{volume_m3: {_needed_m3(wants, yields):.3g}}}")
         return
     needed_m3 = _needed_m3(wants, yields)
-    if needed_m3 > process.storage.volume_m3:
-        problem = f"on a dry workday {needed_m3:.4g} m3 are taken before the plant can make up for them"
-        mend = f"{1.2 * needed_m3:.3g} would do"
+    if needed_m3 > process.storage.volume_m3 * process.storage.target_share:
+        problem = f"on a dry workday {needed_m3:.4g} m3 are taken before the plant makes up for them"
+        mend = f"{1.2 * needed_m3 / process.storage.target_share:.3g} would do"
         yield Mistake((*at, "process", "storage", "volume_m3"), problem, mend)
 
 
@@ -99,7 +99,7 @@ def _leaks(plant: Plant, process: Process, drawn: Column) -> Column:
 
 
 def _yields(plant: Plant, process: Process, share: float, yield_share: float) -> Column:
-    shape = day_shape(harmon(process.population), process.morning_hour, process.evening_hour)
+    shape = day_shape(process.population, process.morning_hour, process.evening_hour)
     treated = np.minimum(plant.treated_m3_h * share * shape, capacity_m3_h(plant, process))
     found: Column = yield_share * np.minimum(treated, process.line_m3_h or np.inf)
     return found

@@ -32,7 +32,7 @@ class Rain(PartModel):
 
 
 class Weather(PartModel):
-    """The weather of a city. The defaults are round figures for the climate of Tianjin."""
+    """The weather of a city. The defaults are round figures for a warm and rainy summer and a cold and dry winter."""
 
     temperature_c: Annotated[float, Field(ge=-20, le=35)] = Field(default=13.0, description="mean over the year")
     temperature_swing_c: Annotated[float, Field(ge=0, le=30)] = Field(

@@ -16,7 +16,7 @@ from simulators import chance
 from simulators.parts.city import Plant
 from simulators.parts.process import PROCESS_ENERGY, PROCESS_FLOWS, PROCESS_QUANTITIES, Network, Process, Storage
 from simulators.world.demand import demand_m3_h
-from simulators.world.sewage import day_shape, harmon, infiltration
+from simulators.world.sewage import day_shape, infiltration
 from simulators.world.surroundings import Surroundings
 from simulators.world.tabulated import DAY_MS, HOUR_MS, MINUTE_MS, MINUTES, Integral, Tabulated, TabulatedQuantity
 from simulators.world.waves import Column
@@ -82,7 +82,7 @@ class PlantDays:
 
     def _sewage(self, day: int) -> Column:
         process = self._process
-        shape = day_shape(harmon(process.population), process.morning_hour, process.evening_hour)
+        shape = day_shape(process.population, process.morning_hour, process.evening_hour)
         of_day = process.weekend if self._around.days.is_off(day) else 1.0
         found: Column = self._plant.treated_m3_h * of_day * shape * (1.0 + process.wander * self._slow("sewage", day))
         return found

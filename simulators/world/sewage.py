@@ -1,7 +1,7 @@
-"""How much sewage arrives at each minute of a day: two peaks as high as the number of people on the sewers says.
+"""How much sewage arrives at each minute of a day: peaks as high, and a night as low, as the number of people says.
 
 The peak over the mean is Harmon's 1 + 14 / (4 + sqrt(P)), P in thousands (Harmon, Transactions ASCE, 1918; as in Fair
-and Geyer). Its shape is the exponential of two cosines, so that it is never negative whatever the peak.
+and Geyer). What rises above the night's flow is the exponential of two cosines, never negative whatever the peak.
 """
 
 from __future__ import annotations
@@ -21,17 +21,30 @@ def harmon(population: float) -> float:
     return float(1.0 + 14.0 / (4.0 + np.sqrt(population / 1000.0)))
 
 
+def night(population: float) -> float:
+    """The least flow of a day over its mean: 0.2 P^(1/7), P in thousands, as far as its own peaks leave so much."""
+    return float(10.0 ** (0.142 * np.log10(population / 1000.0) - 0.682))
+
+
 @lru_cache(maxsize=64)
-def day_shape(peak: float, morning_hour: float, evening_hour: float) -> Column:
-    """Flow over its mean for each minute of a day, with equal peaks at both hours; its mean is 1, its most `peak`."""
-    curve = _two_peaks(morning_hour, evening_hour)
-    low, high = 0.0, _STEEPNESS_MAX
-    for _ in range(80):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if _scaled(curve, middle).max() < peak else (low, middle)
-    found = _scaled(curve, low)
+def day_shape(population: float, morning_hour: float, evening_hour: float) -> Column:
+    """Flow over its mean for each minute of a day, with equal peaks at both hours; its mean is 1, its most `harmon`."""
+    curve, peak, base = _two_peaks(morning_hour, evening_hour), harmon(population), 0.0
+    for _ in range(30):  # each round brings the least nearer to `night`; what the peaks rise from matters little to it
+        rising = _with_peak(curve, (peak - base) / (1.0 - base))
+        base = max(0.0, (night(population) - rising.min()) / (1.0 - rising.min()))
+    found = base + (1.0 - base) * _with_peak(curve, (peak - base) / (1.0 - base))
     found.flags.writeable = False
     return found
+
+
+def _with_peak(curve: Column, peak: float) -> Column:
+    """The exponential of so much of `curve` that its most is `peak` times its mean."""
+    low, high = 0.0, _STEEPNESS_MAX
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if _scaled(curve, middle).max() < peak else (low, middle)
+    return _scaled(curve, low)
 
 
 def _two_peaks(morning_hour: float, evening_hour: float) -> Column:

@@ -33,8 +33,9 @@ def mistakes(scenario: Scenario) -> Iterator[Mistake]:
     if shares_time(scenario):
         yield from _local_time(scenario)
     collected = {name for vehicle in scenario.vehicles.values() for name in vehicle.collects}
+    misspelt = bool(collected - set(scenario.bins) - set(scenario.stations))  # then any bin may be meant
     for name, rule in scenario.bins.items():
-        yield from _bin(name, rule, by_vehicle=name in collected)
+        yield from _bin(name, rule, by_vehicle=name in collected, misspelt=misspelt)
     yield from _vehicles(scenario)
 
 
@@ -95,7 +96,7 @@ def _curves(name: str, plant: Plant) -> list[tuple[Place, Bin | DayCurve]]:
     return [((*at, "day"), plant.day), *users]
 
 
-def _bin(name: str, rule: Bin, *, by_vehicle: bool) -> Iterator[Mistake]:
+def _bin(name: str, rule: Bin, *, by_vehicle: bool, misspelt: bool) -> Iterator[Mistake]:
     ways = [
         way
         for way, given in (
@@ -105,7 +106,7 @@ def _bin(name: str, rule: Bin, *, by_vehicle: bool) -> Iterator[Mistake]:
         )
         if given
     ]
-    if not ways:
+    if not ways and not misspelt:
         mend = "give one of empty_at_share and empty_hour, or let a vehicle collect it"
         yield Mistake(("bins", name), "nobody empties it", mend)
     if len(ways) > 1:
@@ -145,7 +146,7 @@ def _collects(at: Place, vehicle: Vehicle, scenario: Scenario, taken: dict[str, 
     known: Iterable[str] = (*scenario.bins, *scenario.stations)
     goal = scenario.stations.get(vehicle.station)
     for index, source in enumerate(vehicle.collects):
-        station = scenario.stations.get(source)
+        station = scenario.stations.get(source) if source not in scenario.bins else None
         if source not in scenario.bins and station is None:
             yield unknown((*at, index), "bin or station", source, known)
         elif source in taken:

@@ -153,6 +153,9 @@ def _plant(name: str, plant: Plant) -> Iterator[Mistake]:
     for user in plant.users:
         if user in PLANT_FLOWS:
             yield Mistake(("plants", name, "users", user), f"{user} is a flow of the plant itself", "rename the user")
+        if "weekend" in plant.users[user].model_fields_set:
+            mend = "add process, or remove it"
+            yield Mistake(("plants", name, "users", user, "weekend"), "only a plant with process knows weekends", mend)
     most = plant.losses_m3_h * (1.0 + plant.losses_wander)
     most += sum(user.flow_m3_h * _most(user.day) for user in plant.users.values())
     least = plant.treated_m3_h * (2.0 - _most(plant.day))

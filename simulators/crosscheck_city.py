@@ -16,7 +16,7 @@ from simulators.world.surroundings import shares_time
 
 if TYPE_CHECKING:
     from simulators.parts.base import DayCurve
-    from simulators.parts.city import Bin, Plant
+    from simulators.parts.city import Bin
     from simulators.parts.collection import Vehicle
     from simulators.scenario import Scenario
 
@@ -36,6 +36,8 @@ def mistakes(scenario: Scenario) -> Iterator[Mistake]:
     misspelt = bool(collected - set(scenario.bins) - set(scenario.stations))  # then any bin may be meant
     for name, rule in scenario.bins.items():
         yield from _bin(name, rule, by_vehicle=name in collected, misspelt=misspelt)
+        if "rain_deters" in rule.model_fields_set and scenario.weather is None:
+            yield Mistake(("bins", name, "rain_deters"), "there is no weather", "add weather, or remove it")
     yield from _vehicles(scenario)
 
 
@@ -79,21 +81,11 @@ def _calendar(calendar: Calendar) -> Iterator[Mistake]:
 def _local_time(scenario: Scenario) -> Iterator[Mistake]:
     offset_h = (scenario.calendar or Calendar()).utc_offset_h
     timed: list[tuple[Place, Bin | DayCurve]] = [(("bins", name), rule) for name, rule in scenario.bins.items()]
-    for name, plant in scenario.plants.items():
-        if plant.process is not None:
-            timed += _curves(name, plant)
+    timed += [(("plants", name, "day"), plant.day) for name, plant in scenario.plants.items() if plant.process]
     for at, part in timed:
         if "utc_offset_h" in part.model_fields_set and part.utc_offset_h != offset_h:
             problem = f"a local time of its own, where the calendar has UTC{offset_h:+g}"
             yield Mistake((*at, "utc_offset_h"), problem, "remove it, or set calendar.utc_offset_h")
-
-
-def _curves(name: str, plant: Plant) -> list[tuple[Place, Bin | DayCurve]]:
-    at: Place = ("plants", name)
-    users: list[tuple[Place, Bin | DayCurve]] = [
-        ((*at, "users", user, "day"), each.day) for user, each in plant.users.items()
-    ]
-    return [((*at, "day"), plant.day), *users]
 
 
 def _bin(name: str, rule: Bin, *, by_vehicle: bool, misspelt: bool) -> Iterator[Mistake]:

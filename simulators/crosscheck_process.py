@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulators.mistake import Mistake, Place
+from simulators.parts.calendar import Calendar
 from simulators.parts.city import PLANT_FLOWS
 from simulators.parts.process import PROCESS_ENERGY, PROCESS_FLOWS
 from simulators.world.demand import day_hours, most
 from simulators.world.plant_days import MINUTE_H, capacity_m3_h, leak_factor, pressure_bar
 from simulators.world.sewage import day_shape
+from simulators.world.surroundings import shares_time
 from simulators.world.tabulated import MINUTES
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def mistakes(scenario: Scenario, name: str, plant: Plant) -> Iterator[Mistake]:
     for user in plant.users:
         if user in RESERVED:
             yield Mistake((*at, "users", user), f"{user} is a part of the plant itself", "rename the user")
+    yield from _days(at, scenario, plant)
     network = process.network
     if network.drop_bar >= network.pressure_bar:
         problem = f"at the mean draw {network.drop_bar:g} of {network.pressure_bar:g} bar would be lost"
@@ -46,6 +49,18 @@ def mistakes(scenario: Scenario, name: str, plant: Plant) -> Iterator[Mistake]:
         problem = f"it could not treat the mean of {plant.treated_m3_h:g} m3/h"
         yield Mistake((*at, "process", "capacity_m3_h"), problem, "raise it above the mean")
     yield from _water(at, scenario, plant, process)
+
+
+def _days(at: Place, scenario: Scenario, plant: Plant) -> Iterator[Mistake]:
+    """Its day follows from its people, and its users live by its clock."""
+    written = plant.day.model_fields_set if "day" in plant.model_fields_set else set[str]()
+    for key in sorted(written - {"utc_offset_h"}):
+        yield Mistake((*at, "day", key), "its day follows from process", "remove it, or set what is in process")
+    offset_h = (scenario.calendar or Calendar()).utc_offset_h if shares_time(scenario) else plant.day.utc_offset_h
+    for name, user in plant.users.items():
+        if "utc_offset_h" in user.day.model_fields_set and user.day.utc_offset_h != offset_h:
+            problem = f"a local time of its own, where the plant has UTC{offset_h:+g}"
+            yield Mistake((*at, "users", name, "day", "utc_offset_h"), problem, "remove it")
 
 
 def _water(at: Place, scenario: Scenario, plant: Plant, process: Process) -> Iterator[Mistake]:

@@ -12,6 +12,7 @@ import pytest
 
 from device_profiles.library import Library
 from simulators.load_scenario import load_scenario
+from simulators.scenario import Scenario
 from simulators.truth.ratios import ratios
 from simulators.world.world import World
 from tests.unit.simulators.test_scenario import refusal
@@ -136,6 +137,20 @@ def test_a_good_town_is_loaded_and_has_exactly_the_quantities_that_it_says(tmp_p
             "raise it",
         ),
         ("mill: {use", "product: {use", 51, "plants.works.users.product", "rename the user"),
+        (
+            "losses_m3_h: 30",
+            "losses_m3_h: 30\n    day: {swing: 0.3}",
+            50,
+            "plants.works.day.swing",
+            "follows from process",
+        ),
+        (
+            "flow_m3_h: 300",
+            "flow_m3_h: 300, day: {utc_offset_h: 1}",
+            51,
+            "plants.works.users.mill.day.utc_offset_h",
+            "UTC+8",
+        ),
         (WEATHER, "", 52, "plants.works.process.runoff_m3_per_mm", "no weather"),
         ("cart.load_kg", "cart.lode_kg", 59, "meters.scale.fields.net_weight_kg", "did you mean cart.load_kg?"),
         ("  yard: {area: lane}", "  paper: {area: lane}\n  yard: {area: lane}", 43, "stations.paper", "already a bin"),
@@ -156,6 +171,18 @@ def test_a_store_that_is_said_to_do_does(tmp_path: Path) -> None:
     bad = GOOD.replace("volume_m3: 3000", "volume_m3: 10")
     mend = refusal(tmp_path, bad).rpartition("; ")[2].removesuffix(" would do")
     load(tmp_path, GOOD.replace("volume_m3: 3000", f"volume_m3: {mend}"))
+
+
+def test_what_a_record_keeps_of_a_town_is_the_same_town(tmp_path: Path) -> None:
+    ro = {"train-1": {"area": "hill", "feed_m3_h": 40, "ro": {}}}
+    west = {"calendar": {"utc_offset_h": -5}, "trains": ro}
+    for scenario in (town_scenario(), town_scenario(**west), town_scenario(seed=3).model_copy(update={"seed": 4})):
+        again = Scenario.model_validate_json(scenario.as_text())
+        assert again == scenario
+        worlds = [World(scenario=each, origin_ms=MIDNIGHT_MS) for each in (scenario, again)]
+        for name in ("works.mill.flow_m3_h", "paper-1.content_kg", "train-1.permeate.volume_m3"):
+            one, other = (world.value(name, MIDNIGHT_MS + 3 * DAY_MS) for world in worlds)
+            assert one == other > 0.0
 
 
 def test_each_area_has_the_figures_of_all_below_it() -> None:

@@ -67,8 +67,6 @@ class PlantDays:
         sent = columns["reclaimed.flow_m3_h"] = sum(
             (columns[f"{name}.flow_m3_h"] for name in wanted), np.zeros(MINUTES)
         )
-        if process.storage is None:
-            product = sent
         columns["supply_share"] = served
         columns["product.flow_m3_h"] = product
         intake = columns["intake.flow_m3_h"] = np.minimum(product / share_of_intake, treated)

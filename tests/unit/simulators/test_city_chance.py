@@ -67,6 +67,19 @@ def test_people_come_at_the_hours_and_in_the_numbers_of_their_kind_of_day(
     assert low < dispersion < high
 
 
+def test_a_calendar_tells_holidays_from_days_that_are_worked_instead() -> None:
+    days = Days(
+        Calendar.model_validate_json(
+            '{"weekend": ["friday", "saturday"], "working_days": ["2026-01-03"],'
+            ' "holidays": [{"first": "2026-01-01"}, {"first": "2026-01-05", "last": "2026-01-06"}]}'
+        )
+    )
+    kinds = [days.kind(day) for day in range(THURSDAY - 1, THURSDAY + 7)]
+    assert kinds[:4] == ["workday", "holiday", "weekend", "workday"]
+    assert kinds[4:] == ["workday", "holiday", "holiday", "workday"]
+    assert [days.is_off(THURSDAY + n) for n in (0, 1, 2)] == [True, True, False]
+
+
 def test_who_would_come_while_it_is_closed_comes_while_it_is_open() -> None:
     rule = spot(open=({"from_hour": 6.5, "to_hour": 8.25}, {"from_hour": 18, "to_hour": 20, "days": "workdays"}))
     found = arrivals(rule, THURSDAY + 1)
@@ -143,6 +156,7 @@ def test_rain_comes_as_often_as_deep_and_as_long_as_the_scenario_says_and_in_its
     assert abs(len(found) - expected) < stats.norm.isf(LEVEL / 2) * math.sqrt(expected)
     depths = [event.depth_mm for _, event in found]
     assert stats.kstest(depths, stats.expon(scale=8).cdf).pvalue > LEVEL
+    assert stats.spearmanr(depths, [event.duration_h for _, event in found]).pvalue > LEVEL
     hours = [event.duration_h for _, event in found if event.duration_h > 1 / 60]
     assert stats.kstest(hours, stats.truncexpon(DURATION_H_MAX / 5, scale=5).cdf).pvalue > LEVEL
     times = np.sort([event.begin_ms / DAY_MS for _, event in found])

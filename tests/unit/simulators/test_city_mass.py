@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from simulators.parts.calendar import weekday_of
+from simulators.parts.city import Body
+from simulators.world.heap import level_mm
 from simulators.world.world import World
 from tests.unit.simulators.town import DAY_MS, MIDNIGHT_MS, SPOT, town, town_world
 
@@ -114,6 +116,14 @@ def test_a_bin_without_a_cone_shows_its_volume_by_its_level() -> None:
     world = town_world(bins=town()["bins"] | {"paper-1": flat})
     found = world.columns(["paper-1.level_mm", "paper-1.volume_m3"], T_MS[:5000])
     assert (1400.0 - found["paper-1.level_mm"]) * 0.6 / 1000.0 == pytest.approx(found["paper-1.volume_m3"], abs=1e-12)
+
+
+def test_a_cone_is_never_higher_than_what_it_is_made_of() -> None:
+    body = Body(area_m2=0.5, height_mm=1000, cone_mm=300, sensor_mm=200)
+    held_ml = np.array([0.0, 10_000.0, 100_000.0, 400_000.0, 500_000.0])
+    # means of 0, 20, 200, 800 and 1000 mm; a cone of mean height h is 3 h high at its tip, and no tip is above the rim
+    assert level_mm(body, held_ml, np.ones(5)).tolist() == [1200.0, 1140.0, 700.0, 200.0, 200.0]
+    assert level_mm(body, held_ml, np.zeros(5)).tolist() == [1200.0, 1180.0, 1000.0, 400.0, 200.0]
 
 
 def test_a_crew_that_is_called_comes_when_light_stuff_has_filled_the_room() -> None:

@@ -66,6 +66,7 @@ def test_water_that_comes_in_goes_out_is_lost_or_is_stored(kind: str) -> None:
         ):
             assert np.abs(left - right).max() < 1e-12 * scale
     assert all((column >= 0.0).all() for column in flow.values())
+    assert kind != "no store" or (flow["product"] == flow["reclaimed"]).all(), "without a store nothing is stored"
     assert all((np.diff(column) >= 0.0).all() for column in volume.values() if column is not stored)
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_contract.reading import QUALITY_PREFIX
-from simulators import crosscheck_city, crosscheck_process
+from simulators.city_checks import check_city
 from simulators.mistake import Mistake, Place
 from simulators.mistake import unknown as _unknown
 from simulators.parts.city import PLANT_FLOWS
 from simulators.parts.weather import WEATHER
+from simulators.process_checks import check_process
 from simulators.world.ro_days import hardest, vessels
 from simulators.world.sea import salinity_span_g_l, temperature_span_c
 from simulators.world.seawater import SALINITY_G_KG_MAX
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 def mistakes(scenario: Scenario) -> Iterator[Mistake]:
     """Everything in which the parts of a scenario contradict one another."""
     yield from _names(scenario)
-    yield from crosscheck_city.mistakes(scenario)
+    yield from check_city(scenario)
     for name, train in scenario.trains.items():
         if train.ro is not None:
             yield from _train(("trains", name), train, train.ro)
     for name, plant in scenario.plants.items():
-        yield from _plant(name, plant) if plant.process is None else crosscheck_process.mistakes(scenario, name, plant)
+        yield from _plant(name, plant) if plant.process is None else check_process(scenario, name, plant)
     for name, park in scenario.parks.items():
         if park.reuse_share + park.reuse_wander >= 1.0:
             mend = f"keep it below {1.0 - park.reuse_share:g}"

@@ -1,4 +1,4 @@
-"""What is wrong in a scenario, where in the file, and what would mend it."""
+"""A mistake in a scenario: it keeps its place in the file, so that the reader of YAML files can name the line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Mistake(NamedTuple):
 
 
 def unknown(at: Place, what: str, given: str, known: Iterable[str]) -> Mistake:
-    """`given` names no `what`; proposes what comes near."""
+    """Nothing has the name `given`; the mend is the nearest that something has."""
     names = sorted(known)
     near = get_close_matches(given, names, n=1, cutoff=0.5)
     return Mistake(

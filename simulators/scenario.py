@@ -125,10 +125,6 @@ class Scenario(PartModel):
             found |= {f"{WEATHER}.{quantity}" for quantity in self.weather.quantities()}
         return frozenset(found)
 
-    def as_text(self) -> str:
-        """JSON of what a person wrote, without what is left to defaults: some keys exclude others by being there."""
-        return self.model_dump_json(exclude_unset=True)
-
     def gateway_of(self, device: str) -> str:
         """The gateway that is meant to read `device`."""
         return self.meters[device].gateway or self.gateway

@@ -70,7 +70,7 @@ class Process(PartModel):
         default=0.03, description="slow seeded variation of the sewage"
     )
     capacity_m3_h: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
-        default=None, description="what it can treat; more overflows to the river; default: 2.5 times the mean"
+        default=None, description="what it can treat; more overflows to the river; default: 1.25 times the dry peak"
     )
     runoff_m3_per_mm: Annotated[float, Field(ge=0, le=1e6)] = Field(
         default=0.0, description="rain that finds its way into the sewers, in m3 per mm of rain; needs weather"

@@ -16,13 +16,13 @@ from simulators import chance
 from simulators.parts.city import Plant
 from simulators.parts.process import PROCESS_ENERGY, PROCESS_FLOWS, PROCESS_QUANTITIES, Network, Process, Storage
 from simulators.world.demand import demand_m3_h
-from simulators.world.sewage import day_shape, infiltration
+from simulators.world.sewage import day_shape, harmon, infiltration
 from simulators.world.surroundings import Surroundings
 from simulators.world.tabulated import DAY_MS, HOUR_MS, MINUTE_MS, MINUTES, Integral, Tabulated, TabulatedQuantity
 from simulators.world.waves import Column
 
 MINUTE_H = MINUTE_MS / HOUR_MS
-CAPACITY_OVER_MEAN = 2.5
+CAPACITY_OVER_PEAK = 1.25
 WANDER_MS = 3 * HOUR_MS
 
 
@@ -107,7 +107,7 @@ class PlantDays:
 
 def capacity_m3_h(plant: Plant, process: Process) -> float:
     """What the plant can treat."""
-    return process.capacity_m3_h or CAPACITY_OVER_MEAN * plant.treated_m3_h
+    return process.capacity_m3_h or CAPACITY_OVER_PEAK * harmon(process.population) * plant.treated_m3_h
 
 
 def pressure_bar(network: Network, drawn: Column) -> Column:

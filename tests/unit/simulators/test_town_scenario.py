@@ -13,7 +13,9 @@ import pytest
 from device_profiles.library import Library
 from simulators.load_scenario import load_scenario
 from simulators.scenario import Scenario
+from simulators.truth.figures import Truth
 from simulators.truth.ratios import ratios
+from simulators.truth.record import Record, RecordWriter
 from simulators.world.world import World
 from tests.unit.simulators.test_scenario import refusal
 from tests.unit.simulators.town import DAY_MS, MIDNIGHT_MS, town_scenario
@@ -111,7 +113,8 @@ def test_a_good_town_is_loaded_and_has_exactly_the_quantities_that_it_says(tmp_p
         ("hill: {}", "hill: {areas: {lane: {}}}", 7, "areas.town.areas.hill.areas.lane", "already"),
         ("city: town", "city: lane", 2, "city", "there is town"),
         ("first: 2026-02-15", "first: 2026-01-03", 11, "calendar.holidays[1].first", "overlaps holidays[0]"),
-        ("last: 2026-02-23", "last: 2026-02-03", 11, "calendar.holidays[1].last", "later last day"),
+        ("last: 2026-02-23", "last: 2026-02-03", 11, "calendar.holidays[1].last", "another last day"),
+        ("last: 2026-02-23", "last: 9999-02-23", 11, "calendar.holidays[1].last", "are not 1 to 400 days"),
         ("working_days: [2026-01-04]", "working_days: [2026-01-02]", 12, "calendar.working_days[0]", "is a holiday"),
         ("first: 2026-02-15", "first: 2026-02-30", 11, "calendar.holidays[1].first", "date"),
         ("from_hour: 18", "from_hour: 8.5", 24, "bins.paper.open[1].from_hour", "overlaps open[0]"),
@@ -177,7 +180,7 @@ def test_what_a_record_keeps_of_a_town_is_the_same_town(tmp_path: Path) -> None:
     ro = {"train-1": {"area": "hill", "feed_m3_h": 40, "ro": {}}}
     west = {"calendar": {"utc_offset_h": -5}, "trains": ro}
     for scenario in (town_scenario(), town_scenario(**west), town_scenario(seed=3).model_copy(update={"seed": 4})):
-        again = Scenario.model_validate_json(scenario.as_text())
+        again = Scenario.model_validate_json(scenario.model_dump_json(exclude_unset=True))
         assert again == scenario
         worlds = [World(scenario=each, origin_ms=MIDNIGHT_MS) for each in (scenario, again)]
         for name in ("works.mill.flow_m3_h", "paper-1.content_kg", "train-1.permeate.volume_m3"):
@@ -194,6 +197,25 @@ def test_each_area_has_the_figures_of_all_below_it() -> None:
     assert ("desalination_recovery", "lane") not in found
     used = found["reclaimed_water_utilisation", "town"]
     assert used.under == ("works.treated.volume_m3",) and "works.mill.volume_m3" in used.over
+
+
+def test_the_true_figures_of_a_town_are_those_of_its_world(tmp_path: Path) -> None:
+    scenario, path = town_scenario(), tmp_path / "record.db"
+    writer = RecordWriter(path=path)
+    writer.open({"scenario": scenario.model_dump_json(exclude_unset=True), "origin_ms": str(MIDNIGHT_MS)})
+    writer.close()
+    record = Record.open_readonly(path)
+    truth = Truth(record=record)
+    end_ms = MIDNIGHT_MS + 7 * DAY_MS
+    figures = {(each.id, each.area): each for each in truth.indicators(MIDNIGHT_MS, end_ms)}
+    used = sum(truth.world.value(f"works.{user}.volume_m3", end_ms) for user in ("mill", "streets", "lawn", "brook"))
+    share = figures["reclaimed_water_utilisation", "hill"].world
+    assert share == pytest.approx(100 * used / truth.world.value("works.treated.volume_m3", end_ms), rel=1e-12)
+    assert share is not None and 30 < share < 60
+    diverted = figures["waste_diversion", "town"].world
+    assert diverted is not None and 50 < diverted < 95
+    assert figures["waste_diversion", "lane"].world == 100.0
+    record.close()
 
 
 _PRINT = """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RESERVED = (*PLANT_FLOWS, *PROCESS_FLOWS, *PROCESS_ENERGY, "network", "storage", "supply_share")
 
 
-def mistakes(scenario: Scenario, name: str, plant: Plant) -> Iterator[Mistake]:
+def check_process(scenario: Scenario, name: str, plant: Plant) -> Iterator[Mistake]:
     """What contradicts in a plant and its process."""
     process = plant.process
     assert process is not None, "asked of plants with a process"

@@ -25,7 +25,7 @@ DAYS_OFF_MAX = 400
 """Longest holiday: a longer one has its dates mixed up."""
 
 
-def mistakes(scenario: Scenario) -> Iterator[Mistake]:
+def check_city(scenario: Scenario) -> Iterator[Mistake]:
     """What contradicts in areas, calendar, bins, vehicles and stations."""
     yield from _areas(scenario)
     if scenario.calendar is not None:
@@ -62,10 +62,13 @@ def _areas(scenario: Scenario) -> Iterator[Mistake]:
 
 def _calendar(calendar: Calendar) -> Iterator[Mistake]:
     at = ("calendar", "holidays")
-    for index, holiday in enumerate(calendar.holidays):
-        if not 0 < len(holiday.days) <= DAYS_OFF_MAX:
-            problem = f"from {holiday.first} to {holiday.last} are not 1 to {DAYS_OFF_MAX} days"
-            yield Mistake((*at, index, "last"), problem, "give a later last day, or none for a single day")
+    wrong = [n for n, holiday in enumerate(calendar.holidays) if not 0 < len(holiday.days) <= DAYS_OFF_MAX]
+    for index in wrong:
+        holiday = calendar.holidays[index]
+        problem = f"from {holiday.first} to {holiday.last} are not 1 to {DAYS_OFF_MAX} days"
+        yield Mistake((*at, index, "last"), problem, "give another last day, or none for a single day")
+    if wrong:
+        return
     ordered = sorted(enumerate(calendar.holidays), key=lambda each: each[1].first)
     for (before, one), (index, other) in pairwise(ordered):
         if other.first <= (one.last or one.first):

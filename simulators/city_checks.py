@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from simulators.scenario import Scenario
 
 DAY_MIN = 1440.0
+UTC_OFFSET_H = Calendar().utc_offset_h
+"""What stands where no local time was given."""
 DAYS_OFF_MAX = 400
 """Longest holiday: a longer one has its dates mixed up."""
 
@@ -36,7 +38,7 @@ def check_city(scenario: Scenario) -> Iterator[Mistake]:
     misspelt = bool(collected - set(scenario.bins) - set(scenario.stations))  # then any bin may be meant
     for name, rule in scenario.bins.items():
         yield from _bin(name, rule, by_vehicle=name in collected, misspelt=misspelt)
-        if "rain_deters" in rule.model_fields_set and scenario.weather is None:
+        if rule.rain_deters is not None and scenario.weather is None:
             yield Mistake(("bins", name, "rain_deters"), "there is no weather", "add weather, or remove it")
     yield from _vehicles(scenario)
 
@@ -86,7 +88,7 @@ def _local_time(scenario: Scenario) -> Iterator[Mistake]:
     timed: list[tuple[Place, Bin | DayCurve]] = [(("bins", name), rule) for name, rule in scenario.bins.items()]
     timed += [(("plants", name, "day"), plant.day) for name, plant in scenario.plants.items() if plant.process]
     for at, part in timed:
-        if "utc_offset_h" in part.model_fields_set and part.utc_offset_h != offset_h:
+        if part.utc_offset_h not in (UTC_OFFSET_H, offset_h):
             problem = f"a local time of its own, where the calendar has UTC{offset_h:+g}"
             yield Mistake((*at, "utc_offset_h"), problem, "remove it, or set calendar.utc_offset_h")
 

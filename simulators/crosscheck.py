@@ -154,11 +154,11 @@ def _plant(name: str, plant: Plant) -> Iterator[Mistake]:
     for user in plant.users:
         if user in PLANT_FLOWS:
             yield Mistake(("plants", name, "users", user), f"{user} is a flow of the plant itself", "rename the user")
-        if "weekend" in plant.users[user].model_fields_set:
+        if plant.users[user].weekend is not None:
             mend = "add process, or remove it"
             yield Mistake(("plants", name, "users", user, "weekend"), "only a plant with process knows weekends", mend)
     most = plant.losses_m3_h * (1.0 + plant.losses_wander)
-    most += sum(user.flow_m3_h * _most(user.day) for user in plant.users.values())
+    most += sum(user.flow_m3_h * _most(user.curve) for user in plant.users.values())
     least = plant.treated_m3_h * (2.0 - _most(plant.day))
     if most > least:
         problem = f"users and losses may take {most:g} m3/h, of treated sewage there may be as little as {least:g}"

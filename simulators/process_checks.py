@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulators.city_checks import UTC_OFFSET_H
 from simulators.mistake import Mistake, Place
+from simulators.parts.base import DayCurve
 from simulators.parts.calendar import Calendar
 from simulators.parts.city import PLANT_FLOWS
 from simulators.parts.process import PROCESS_ENERGY, PROCESS_FLOWS
@@ -53,12 +55,14 @@ def check_process(scenario: Scenario, name: str, plant: Plant) -> Iterator[Mista
 
 def _days(at: Place, scenario: Scenario, plant: Plant) -> Iterator[Mistake]:
     """Its day follows from its people, and its users live by its clock."""
-    written = plant.day.model_fields_set if "day" in plant.model_fields_set else set[str]()
-    for key in sorted(written - {"utc_offset_h"}):
+    usual = type(plant).model_fields["day"].default
+    for key in ("swing", "peak_hour", "wander"):
+        if getattr(plant.day, key) in (getattr(usual, key), getattr(DayCurve(), key)):
+            continue
         yield Mistake((*at, "day", key), "its day follows from process", "remove it, or set what is in process")
     offset_h = (scenario.calendar or Calendar()).utc_offset_h if shares_time(scenario) else plant.day.utc_offset_h
     for name, user in plant.users.items():
-        if "utc_offset_h" in user.day.model_fields_set and user.day.utc_offset_h != offset_h:
+        if user.curve.utc_offset_h not in (UTC_OFFSET_H, offset_h):
             problem = f"a local time of its own, where the plant has UTC{offset_h:+g}"
             yield Mistake((*at, "users", name, "day", "utc_offset_h"), problem, "remove it")
 

@@ -117,8 +117,8 @@ class Bin(PartModel):
     holiday: Annotated[float, Field(ge=0, le=5)] = Field(
         default=1.2, description="how many times as many come on a holiday as on a workday"
     )
-    rain_deters: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.3, description="share of people who stay at home while it rains; needs weather"
+    rain_deters: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="share of people who stay at home while it rains; default with weather: 0.3"
     )
 
     @property
@@ -143,12 +143,22 @@ class User(PartModel):
 
     use: Literal["industry", "municipal", "ecological", "landscape", "agricultural"] = Field(description="class of use")
     flow_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(description="mean flow in m3/h")
-    day: DayCurve = Field(
-        default=DayCurve(), description="daily pattern; in a plant with process its class of use has one by default"
+    day: DayCurve | None = Field(
+        default=None, description="daily pattern; default: with process that of its class of use, else a slight one"
     )
-    weekend: Annotated[float, Field(ge=0, le=3)] = Field(
-        default=1.0, description="with process: flow of a day off over that of a workday"
+    weekend: Annotated[float, Field(ge=0, le=3)] | None = Field(
+        default=None, description="with process: flow of a day off over that of a workday; default: 1"
     )
+
+    @property
+    def curve(self) -> DayCurve:
+        """Its daily pattern where its class of use has none."""
+        return self.day or DayCurve()
+
+    @property
+    def day_off(self) -> float:
+        """Flow of a day off over that of a workday."""
+        return 1.0 if self.weekend is None else self.weekend
 
 
 class Plant(PartModel):

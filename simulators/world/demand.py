@@ -32,7 +32,7 @@ _WANDER_MS = 2 * HOUR_MS
 def day_hours(user: User) -> Column:
     """Demand over its mean for each minute of a workday, before it wanders."""
     hours = (np.arange(MINUTES) + 0.5) * MINUTE_MS / HOUR_MS
-    if "day" in user.model_fields_set:
+    if user.day is not None:
         turn = 2.0 * np.pi * (hours - user.day.peak_hour) / 24.0
         return 1.0 + user.day.swing * (np.cos(turn) + np.cos(2.0 * turn) / 3.0)
     weights = np.asarray(USE_HOURS[user.use])
@@ -44,15 +44,15 @@ def day_hours(user: User) -> Column:
 
 def most(user: User, *, by_season: bool) -> Column:
     """A bound of the demand over its mean for each minute of any day."""
-    found: Column = day_hours(user) * max(1.0, user.weekend) * (1.0 + user.day.wander)
+    found: Column = day_hours(user) * max(1.0, user.day_off) * (1.0 + user.curve.wander)
     return found * WATERING_MOST if by_season and user.use in WATERED else found
 
 
 def demand_m3_h(user: User, day: int, *, of: int, around: Surroundings) -> Column:
     """What `user` wants at each minute of local day `day`, by the key `of`."""
     local_ms = day * DAY_MS + MINUTE_MS * np.arange(MINUTES, dtype=np.int64)
-    found: Column = user.flow_m3_h * day_hours(user) * (user.weekend if around.days.is_off(day) else 1.0)
-    found *= 1.0 + user.day.wander * chance.drifts(of, local_ms, _WANDER_MS)
+    found: Column = user.flow_m3_h * day_hours(user) * (user.day_off if around.days.is_off(day) else 1.0)
+    found *= 1.0 + user.curve.wander * chance.drifts(of, local_ms, _WANDER_MS)
     if around.sky is not None and user.use in WATERED:
         weather = around.sky.of_day(day)
         warmth = float(np.clip((weather.temperature_c.mean() - 2.0) / 12.0, 0.0, WATERING_MOST))

@@ -39,6 +39,8 @@ class _Piece(NamedTuple):
 
 RAIN_MM_H = 0.1
 """From here on people notice that it rains."""
+RAIN_DETERS = 0.3
+"""Share of them who then stay at home. An assumption."""
 
 
 def expected(rule: Bin, day: int, around: Surroundings = NOWHERE) -> float:
@@ -95,8 +97,9 @@ def _undeterred(
         yield from deposits
         return
     rain_mm_h = around.sky.of_day(day).rain_mm_h
+    deters = RAIN_DETERS if rule.rain_deters is None else rule.rain_deters
     for n, deposit in enumerate(deposits):
-        if rain_mm_h[deposit.ms // MINUTE_MS] < RAIN_MM_H or chance.unit(of, n) >= rule.rain_deters:
+        if rain_mm_h[deposit.ms // MINUTE_MS] < RAIN_MM_H or chance.unit(of, n) >= deters:
             yield deposit
 
 

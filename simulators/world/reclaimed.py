@@ -34,7 +34,7 @@ def plant_quantities(
         return shaped(mean, day, of=chance.key(seed, name, what), origin_ms=origin_ms)
 
     treated = flow("treated", plant.treated_m3_h, plant.day)
-    users = {user: flow(user, each.flow_m3_h, each.day) for user, each in plant.users.items()}
+    users = {user: flow(user, each.flow_m3_h, each.curve) for user, each in plant.users.items()}
     leaks = DayCurve(swing=0.0, wander=0.0)
     slow = wandering(size=plant.losses_wander, of=chance.key(seed, name, "losses"), origin_s=origin_ms / 1000.0)
     losses = shaped(plant.losses_m3_h, leaks, of=0, origin_ms=origin_ms) * CosineSum(1.0, slow)

@@ -41,7 +41,7 @@ $(DEPLOY): deploy/ansible/constraints.txt tools/setup_deploy.sh
 demo: $(RUN)
 	@.venv/bin/loopgauge demo $(ARGS)
 
-test: $(DEV) $(DEPLOY)
+test: $(DEV)
 	@sh tools/servers.sh
 	@$(PY) -m pytest -m "not chaos and not slow" $(ARGS)
 

@@ -89,4 +89,4 @@ def _cost(program: Program, of: plant.Meters, store: str | None) -> float:
 def _confirmed(store: str, from_ms: float, to_ms: float) -> int:
     """Readings of the batches that the store took in a window."""
     found = asyncio.run(plant.receipts(store))
-    return sum(each.readings for each in found if from_ms <= each.at_us / 1000 < to_ms)
+    return sum(plant.of_meters(each) for each in found if from_ms <= each.at_us / 1000 < to_ms)

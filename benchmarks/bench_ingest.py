@@ -16,22 +16,32 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain, product, zip_longest
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from benchmarks import plant
-from benchmarks.backlog import BATCH_VALUES, KIND, PIECE_LINES, SEAL_MS, Backlog, write_lines, write_messages
+from benchmarks.backlog import (
+    BATCH_VALUES,
+    FIELDS,
+    GATEWAYS,
+    PIECE_BATCHES,
+    PIECE_LINES,
+    SEAL_MS,
+    plan_of,
+    write_lines,
+    write_messages,
+)
 from benchmarks.figures import PAIRS, Figure, Goal, median_pair, spread
-from benchmarks.fleet import BEGAN, SUBSCRIBED
-from benchmarks.plant import FIELDS
-from benchmarks.processes import NotMeasured, cpu_s, running, wait_for
+from benchmarks.processes import NotMeasured, cpu_s, running, verb, wait_for
+from data_contract.topics import READY
+from simulators.fleet.plan import KIND
+from tests.e2e.mqtt import Client
 from tests.e2e.servers import InfluxServer, MosquittoServer
 
 GOALS = {"ingest": Goal.parse(">= 0.5")}
 
-GATEWAYS = 32
 SECONDS = float(os.environ.get("LOOPGAUGE_BENCH_S", "30"))
 """Of load, of either side; shorter ones are for whoever works on the bench."""
 PROBE_S = SECONDS / 10
@@ -43,6 +53,7 @@ FASTEST = 3_000_000
 LINES_SPARE, MESSAGES_SPARE = 1.5, 0.9
 """So many times what the bulk loader wrote in its best probe is made for either side, so that it lasts SECONDS."""
 AGO_MS = 8 * 3_600_000
+START_S_MAX = 30.0
 DATABASE = "loopgauge"
 BULK = Path(__file__).parent / "limits" / "bulk_http.py"
 
@@ -59,22 +70,23 @@ def measure(folder: Path, say: Callable[[str], None]) -> list[Figure]:
     """`ingest` and `ingest_cpu`."""
     from_ms = (int(time.time() * 1000) - AGO_MS) // SEAL_MS * SEAL_MS
     say("making lines for the probes")
-    index = _lines(folder / "probe", from_ms, PROBE_S * FASTEST)
+    index = make_lines(folder / "probe", from_ms, PROBE_S * FASTEST)
     rates = dict.fromkeys(SETTINGS, 0.0)
     for pieces, connections in SETTINGS * 2:  # twice, apart from each other: noise should not choose
         say(f"bulk loader, {pieces}000 lines, {connections} connections")
-        rate = _bulk(folder, index, pieces, connections, PROBE_S).rate
+        rate = bulk(folder, index, pieces, connections, PROBE_S).rate
         rates[pieces, connections] = max(rate, rates[pieces, connections])
     best = max(rates, key=lambda setting: rates[setting])
     say("making lines and messages")
-    index = _lines(folder / "lines", from_ms, SECONDS * rates[best] * LINES_SPARE)
-    messages = _messages(folder / "messages", from_ms, SECONDS * rates[best] * MESSAGES_SPARE)
+    index = make_lines(folder / "lines", from_ms, SECONDS * rates[best] * LINES_SPARE)
+    messages = folder / "messages"
+    write_messages(messages, plan_of(from_ms), _batches(SECONDS * rates[best] * MESSAGES_SPARE))
     runs: list[tuple[Run, Run]] = []
     for pair in range(PAIRS):  # always: this is wall clock, and whatever else runs here sways a single pair too much
         say(f"ours, pair {pair + 1} of {PAIRS}")
         ours = _ours(folder, messages)
         say(f"bulk loader, pair {pair + 1} of {PAIRS} (ours: {ours.rate / 1e6:.2f} M values/s)")
-        runs.append((ours, _bulk(folder, index, *best, SECONDS)))
+        runs.append((ours, bulk(folder, index, *best, SECONDS)))
     return _figures(runs, f"limit: {best[0]}000 lines a request, {best[1]} connections")
 
 
@@ -91,32 +103,22 @@ def _figures(runs: list[tuple[Run, Run]], how: str) -> list[Figure]:
     ]
 
 
-def _backlogs(from_ms: int, values: float) -> list[Backlog]:
-    batches = int(values / GATEWAYS / BATCH_VALUES) + 1
-    return [Backlog(f"gw-{n:03d}", from_ms, batches) for n in range(GATEWAYS)]
+def _batches(values: float) -> int:
+    """Batches of each gateway that hold so many values together."""
+    return (int(values / GATEWAYS / BATCH_VALUES) // PIECE_BATCHES + 1) * PIECE_BATCHES
 
 
-def _lines(folder: Path, from_ms: int, values: float) -> Path:
+def make_lines(folder: Path, from_ms: int, values: float) -> Path:
     """Files of so many values as line protocol; the path of their index."""
     folder.mkdir()
     with ProcessPoolExecutor() as pool:
-        files = list(pool.map(partial(write_lines, folder), _backlogs(from_ms, values)))
+        files = list(pool.map(partial(write_lines, folder, plan_of(from_ms), _batches(values)), range(GATEWAYS)))
     index = folder / "index.json"
     index.write_text(json.dumps(files))
     return index
 
 
-def _messages(folder: Path, from_ms: int, values: float) -> Path:
-    """Files of so many values as messages; the path of their index, gateways in turn."""
-    folder.mkdir()
-    with ProcessPoolExecutor() as pool:
-        found = list(pool.map(partial(write_messages, folder), _backlogs(from_ms, values)))
-    index = folder / "index.json"
-    index.write_text(json.dumps([each for each in chain.from_iterable(zip_longest(*found)) if each is not None]))
-    return index
-
-
-def _bulk(folder: Path, index: Path, pieces: int, connections: int, seconds: float) -> Run:
+def bulk(folder: Path, index: Path, pieces: int, connections: int, seconds: float) -> Run:
     """One run of the bulk loader into an empty database."""
     with TemporaryDirectory(dir=folder) as here, InfluxServer(folder=Path(here)) as influx:
         influx.create_database(DATABASE)
@@ -125,7 +127,7 @@ def _bulk(folder: Path, index: Path, pieces: int, connections: int, seconds: flo
         if done.returncode != 0:
             raise NotMeasured(f"the bulk loader ended with {done.returncode}: {done.stderr.strip()[-300:]}")
         said = json.loads(done.stdout)
-    return Run(float(said["pieces"]) * PIECE_LINES * len(FIELDS) / said["seconds"], said["seconds"], {})
+    return Run(float(said["pieces"]) * PIECE_LINES * FIELDS / said["seconds"], said["seconds"], {})
 
 
 def _ours(folder: Path, messages: Path) -> Run:
@@ -135,21 +137,25 @@ def _ours(folder: Path, messages: Path) -> Run:
         influx = stack.enter_context(InfluxServer(folder=here / "influx"))
         influx.create_database(DATABASE)
         broker = stack.enter_context(MosquittoServer(folder=here / "mosquitto", config=plant.broker_config()))
-        result = here / "result.json"
-        words = ["-m", "benchmarks.fleet", str(broker.port), str(messages), str(result), str(SECONDS)]
-        fleet = stack.enter_context(running("fleet", [sys.executable, *words], folder=here))
-        wait_for("reading the messages", (here / SUBSCRIBED).exists, of=fleet, within_s=120)
         store = f"influx1://127.0.0.1:{influx.port}/{DATABASE}"
-        worker = stack.enter_context(plant.ingest(here, port=broker.port, store=store, env={}))
-        pids = {"ingest": worker.pid, "fleet": fleet.pid, "mosquitto": broker.pid, "influxd": influx.pid}
-        wait_for("the worker's ready", (here / BEGAN).exists, of=worker)
+        with Client(port=broker.port).connected() as client:
+            client.subscribe(READY)
+            worker = stack.enter_context(plant.ingest(here, port=broker.port, store=store, env={}))
+            client.hear(within_s=START_S_MAX)
+        pids = {"ingest": worker.pid, "mosquitto": broker.pid, "influxd": influx.pid}
         before = {name: cpu_s(pid) for name, pid in pids.items()}
+        result, broker_at = here / "result.json", f"127.0.0.1:{broker.port}"
+        words = ["--replay", str(messages), "--broker", broker_at, "--for", str(SECONDS), "--result", str(result)]
+        stack.enter_context(running("fleet", verb("simulate", "fleet", *words), folder=here))
         wait_for("the last ack", result.exists, of=worker, within_s=SECONDS * 4 + 60)
         after = {name: cpu_s(pid) for name, pid in pids.items()}
         said = json.loads(result.read_text())
-        values = said["batches"] * BATCH_VALUES
+        if said["unconfirmed"] or said["rejected"]:
+            raise NotMeasured(f"{said['unconfirmed']} batches unconfirmed, {said['rejected']} rejected")
+        values = said["confirmed"] * BATCH_VALUES
         _check(influx, store, values)
     cpu = {name: (after[name] - before[name]) * 1e6 / values for name in pids}
+    cpu["fleet"] = said["cpu_s"] * 1e6 / values
     return Run(values / said["seconds"], said["seconds"], cpu)
 
 
@@ -157,9 +163,10 @@ def _check(influx: InfluxServer, store: str, values: int) -> None:
     """Everything that was acknowledged must have a receipt, and be in the database."""
     receipts = asyncio.run(plant.receipts(store))
     credited = sum(receipt.readings for receipt in receipts)
-    counted = influx.query(f"SELECT count({FIELDS[-1]}) FROM {KIND}", database=DATABASE)  # noqa: S608  # names of ours
+    field = plan_of(0).field_names[-1]
+    counted = influx.query(f"SELECT count({field}) FROM {KIND}", database=DATABASE)  # noqa: S608  # names of ours
     rows = counted[0]["values"]
     assert isinstance(rows, list)
     lines = int(rows[0][1])
-    if not credited == values == lines * len(FIELDS):
+    if not credited == values == lines * FIELDS:
         raise NotMeasured(f"{values} values acknowledged, {credited} in receipts, {lines} lines in the database")

@@ -90,8 +90,8 @@ def bytes_between(frames: Sequence[Frame], from_s: float, to_s: float) -> int:
 
 
 def readings_between(receipts: Sequence[Receipt], gateway: str, from_ms: int, to_ms: int) -> int:
-    """Readings of a gateway that were confirmed in [from, to), civil ms UTC."""
-    return sum(r.readings for r in receipts if r.gateway == gateway and from_ms <= r.at_us / 1000 < to_ms)
+    """Readings of a gateway's meters that were confirmed in [from, to), civil ms UTC."""
+    return sum(plant.of_meters(r) for r in receipts if r.gateway == gateway and from_ms <= r.at_us / 1000 < to_ms)
 
 
 def measure(folder: Path, say: Callable[[str], None]) -> list[Figure]:

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from benchmarks.processes import Program, running, verb, wait_for
+from data_contract.reading import GATEWAY_DEVICE
+from data_contract.receipt import read
 from device_profiles.library import Library
 from edge_agent import site_plan
 from edge_agent.config import EdgeConfig
@@ -139,6 +141,12 @@ async def receipts(store: str) -> list[Receipt]:
     finally:
         await reader.close()
     return list({(each.run, each.seq): each for each in reversed(found)}.values())
+
+
+def of_meters(receipt: Receipt) -> int:
+    """Readings of a batch without what the gateway says of itself: nobody asked for that work."""
+    own = read(receipt.counts).devices.get(GATEWAY_DEVICE)
+    return receipt.readings - (own.stored if own is not None else 0)
 
 
 def _write(path: Path, config: Mapping[str, Any]) -> Path:

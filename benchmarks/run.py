@@ -28,6 +28,9 @@ BENCHES: dict[str, str] = {
     "agent_rss": "bench_agent",
     "ingest": "bench_ingest",
     "ingest_cpu": "bench_ingest",
+    "sim_fleet": "bench_sim_fleet",
+    "sim_fleet_cpu": "bench_sim_fleet",
+    "sim_fleet_replay": "bench_sim_fleet",
 }
 """Name of a figure → the module that measures it, with all others that come from the same run."""
 

@@ -19,6 +19,7 @@ from ingest.consumer import MqttConsumer
 from ingest.dead_letters import FolderDeadLetters
 from ingest.errors import Fatal
 from ingest.gateways import GatewaysFile
+from ingest.share import SHARE, read_share
 from ingest.worker import Worker
 from series_store.port import Writer
 from service_health import watchdog
@@ -89,6 +90,7 @@ async def run(
     """
     now_us = civil_us()
     password = read_secret(Path(config.broker.password_file)) if config.broker.password_file else None
+    share = read_share(Path(config.broker.share_file)) if config.broker.share_file else SHARE
     gateways = GatewaysFile(Path(config.gateways_file))
     gateways.open()
     notifier = notifier or Notifier()
@@ -102,6 +104,7 @@ async def run(
         config=config.broker,
         password=password,
         connected=connected,
+        share=share,
         knows=gateways.knows,
         promise=lambda seconds: promises.within("mqtt", seconds),
     )

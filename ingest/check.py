@@ -9,6 +9,7 @@ from pathlib import Path
 from ingest.config import IngestConfig
 from ingest.errors import Fatal
 from ingest.gateways import GatewaysFile
+from ingest.share import read_share
 from yaml_models.bad_file import BadFile
 from yaml_models.files import read_secret
 from yaml_models.parse import Parsed
@@ -55,6 +56,7 @@ def _secrets(parsed: Parsed[IngestConfig]) -> Iterator[BadFile]:
     config = parsed.model
     for key, file, reads in (
         ("broker.password_file", config.broker.password_file, lambda file: read_secret(Path(file))),
+        ("broker.share_file", config.broker.share_file, lambda file: read_share(Path(file))),
         ("store.secret_file", config.store.secret_file, lambda file: read_secret(Path(file))),
         ("store.ca_file", config.store.ca_file, trust),
     ):

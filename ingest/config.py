@@ -36,6 +36,11 @@ class BrokerConfig(_Model):
         default=True,
         description="share the work with equal workers by $share; false for a broker that has no shared subscriptions",
     )
+    share_file: str | None = Field(
+        default=None,
+        description="file with the name of the shared subscription, mode 600, the same for equal workers: to a broker"
+        " that lets anybody subscribe, whoever knows the name takes messages out of it",
+    )
 
     @model_validator(mode="after")
     def _protected(self) -> BrokerConfig:

@@ -29,6 +29,7 @@ from ingest.config import BrokerConfig
 from ingest.errors import Fatal
 from ingest.fair import Lanes
 from ingest.ports import Delivery
+from ingest.share import SHARE
 from ingest.sieve import Sieve
 from ingest.sifted_client import SiftedClient
 from yaml_models import tls
@@ -53,7 +54,6 @@ MESSAGE_COST_BYTES = 1_000
 """What a message takes here beside its payload, so that a lane of empty ones has an end, too."""
 STRANGERS = ""
 """The lane of all gateways that have not been admitted yet. No gateway has this name."""
-SHARE = "ingest"
 THREAD_S_MAX = 120.0
 """paho's thread is heard of each second; while it connects again, after a pause of 30 s and whatever name look-up,
 connect and handshake take."""
@@ -94,6 +94,7 @@ class MqttConsumer:
         config: BrokerConfig,
         password: str | None,
         connected: Callable[[], None],
+        share: str = SHARE,
         knows: Callable[[str], bool] = lambda gateway: True,
         promise: Callable[[float], None] = lambda seconds: None,
     ) -> None:
@@ -105,7 +106,7 @@ class MqttConsumer:
         self._config = config
         self._connected = connected
         self._knows = knows
-        self._filter = f"$share/{SHARE}/{every(Channel.DATA)}" if config.shared else every(Channel.DATA)
+        self._filter = f"$share/{share}/{every(Channel.DATA)}" if config.shared else every(Channel.DATA)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._promise = promise
         self.is_connected = False

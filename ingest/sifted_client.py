@@ -27,6 +27,8 @@ class SiftedSocket:
         self._sock = sock
         self._sieve = sieve
         self._looks = looks
+        self._over = False
+        """Whether the end has come, behind what was read last."""
         self._between = True
         """Whether paho's last packet went out whole: only there may an acknowledgement of ours stand."""
 
@@ -34,7 +36,7 @@ class SiftedSocket:
         """Bytes of packets that the sieve leaves; BlockingIOError where there are none, b"" at the end."""
         rest = self._sieve.rest
         if not rest:
-            data = self._sock.recv(CHUNK_BYTES)
+            data = b"" if self._over else self._read()
             if not data:
                 return b""
             try:
@@ -48,6 +50,18 @@ class SiftedSocket:
         taken = bytes(rest[:bytes_max])
         del rest[:bytes_max]
         return taken
+
+    def _read(self) -> bytes:
+        """What has come, b"" at the end. TLS gives one record at a time, and a broker may make one of each message."""
+        data: bytes = self._sock.recv(CHUNK_BYTES)
+        parts, size = [data], len(data)
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):
+            while data and size < CHUNK_BYTES:
+                data = self._sock.recv(CHUNK_BYTES)
+                parts.append(data)
+                size += len(data)
+        self._over = not data
+        return b"".join(parts)
 
     def send(self, data: bytes | bytearray) -> int:
         """Send the rest of one packet, as paho always does; how much of it went out."""

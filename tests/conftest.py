@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-MARK_OF_FOLDER = {"e2e": "e2e", "chaos": "chaos"}
+MARK_OF_FOLDER = {"e2e": "e2e", "chaos": "chaos", "e2e/deploy": "slow"}
 TESTS = Path(__file__).parent
 
 
@@ -41,9 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Set the mark of each folder, before `-m` selects by it."""
     for item in items:
         if TESTS in item.path.parents:
-            mark = MARK_OF_FOLDER.get(item.path.relative_to(TESTS).parts[0])
-            if mark is not None:
-                item.add_marker(mark)
+            for folder in item.path.relative_to(TESTS).parents:
+                mark = MARK_OF_FOLDER.get(folder.as_posix())
+                if mark is not None:
+                    item.add_marker(mark)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from loopgauge.cli import simulate_gateway
+from loopgauge.cli import simulate_fleet, simulate_gateway
 
 _DESCRIPTION = """\
 Serve the meters of a scenario over Modbus TCP until SIGTERM or SIGINT.
@@ -58,6 +58,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.set_defaults(run=run)
     simulate_gateway.add_kind(kinds)
+    simulate_fleet.add_kind(kinds)
 
 
 def run(args: argparse.Namespace) -> int:

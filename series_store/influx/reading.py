@@ -188,7 +188,9 @@ def _shown(ask: Ask, statement: str) -> list[list[Any]]:
 
 
 def _receipts(ask: Ask, conditions: Iterable[str], tail: str = "") -> list[Receipt]:
-    return [_receipt(row) for piece in ask(_receipt_query(conditions, tail), "u") for row in piece.rows]
+    # While a row is being written, its first fields can be read before its last ones: then it is not there yet.
+    pieces = ask(_receipt_query(conditions, tail), "u")
+    return [_receipt(row) for piece in pieces for row in piece.rows if None not in row]
 
 
 def _receipt_query(conditions: Iterable[str], tail: str = "") -> str:

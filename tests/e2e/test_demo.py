@@ -81,6 +81,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return _demo(tmp_path_factory.mktemp("day"), "mosquitto", "--speed", str(DAY_SPEED), "--for", f"{DAY_S}s")
 
 
+@pytest.mark.slow
 def test_all_six_indicators_are_what_the_meters_showed_over_a_day(day: Run) -> None:
     begin, end = day.live
     assert end - begin >= 86_400_000 and begin % 3_600_000 == 0
@@ -91,6 +92,7 @@ def test_all_six_indicators_are_what_the_meters_showed_over_a_day(day: Run) -> N
     assert day.wrong == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("period", ["readings", "history"])
 def test_every_reading_of_three_gateways_is_in_the_store_or_accounted_for(day: Run, period: str) -> None:
     counts = day.report[period]
@@ -101,6 +103,7 @@ def test_every_reading_of_three_gateways_is_in_the_store_or_accounted_for(day: R
     assert counts["expected"] > {"readings": 30_000, "history": 200_000}[period]
 
 
+@pytest.mark.slow
 def test_a_person_reads_every_indicator_with_its_target(day: Run) -> None:
     for title in ("Reclaimed-water utilisation", "Waste diversion", "Specific energy"):
         assert title in day.said.stdout

@@ -28,6 +28,7 @@ def test_kills_in_every_step_leave_sqlite_equal_to_what_was_served(
         finish(killer, capsys)
 
 
+@pytest.mark.slow
 def test_kills_in_every_step_leave_influxdb_equal_to_what_was_served(
     tmp_path: Path, mosquitto: MosquittoServer, influx: InfluxServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,6 +52,7 @@ def test_kills_in_every_step_leave_influxdb_equal_to_what_was_served(
         finish(killer, capsys)
 
 
+@pytest.mark.slow
 def test_two_workers_on_one_subscription_one_killed_and_one_halted_in_turn_lose_nothing(
     tmp_path: Path, mosquitto: MosquittoServer, influx: InfluxServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

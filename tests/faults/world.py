@@ -131,6 +131,7 @@ class World:
                 "gateway": name,
                 "board": f"board{name[3:]}",
                 "seal_every_s": 10,
+                "health_every_s": 60,
                 "spool": {"file": str(folder / f"{name}.db")},
                 "uplink": {"host": "localhost"},
                 "buses": {"line": {"type": "modbus_tcp", "host": "localhost"}},

@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
+from tests.lab import cgroups
 from tests.lab.image import base
-from tests.lab.place import ADDRESSES, HOSTS, LAB, LOGS, hosts_file, namespace
+from tests.lab.place import ADDRESSES, HOSTS, LOGS, hosts_file, namespace
 from tests.lab.shell import expect, run, tail, wait_for
+from tests.lab.ssh import config_file, key_file
 
-HIERARCHIES = ("systemd", "unified", "memory", "cpu", "cpuacct", "pids")
-CGROUPS = Path("/sys/fs/cgroup")
-GROUP = "loopgauge-lab"
 BOOT_S_MAX = 60
 REBOOTS = 133
 """What systemd-nspawn ends with when its guest asks to be started again."""
 
 _START = """\
-for each in $HIERARCHIES; do
-  mkdir -p {cgroups}/$each/{group}/$NAME && echo $$ > {cgroups}/$each/{group}/$NAME/cgroup.procs
-done
+{enter}
 while :; do
   systemd-nspawn -q -D "$ROOT" -b --register=no --keep-unit --machine="$NAME" --resolv-conf=off --timezone=off \
     --network-namespace-path=/run/netns/"$NETNS" --link-journal=no --console=pipe </dev/null
@@ -30,7 +26,9 @@ done
 """
 
 _LIMITS = """\
-for each in memory cpu cpuacct pids; do mount -o remount,bind,rw /sys/fs/cgroup/$each; done
+for each in memory cpu cpuacct pids; do
+  [ ! -d /sys/fs/cgroup/$each ] || mount -o remount,bind,rw /sys/fs/cgroup/$each
+done
 systemctl daemon-reexec
 """
 """systemd-nspawn mounts these read-only; until they are writable, the guest's systemd enforces no MemoryMax."""
@@ -61,7 +59,7 @@ class Host:
     def boot(self) -> float:
         """Switch it on; returns when SSH answers, with the seconds that it took."""
         LOGS.mkdir(parents=True, exist_ok=True)
-        script = _START.format(cgroups=CGROUPS, group=GROUP, reboots=REBOOTS)
+        script = _START.format(enter=cgroups.ENTER, reboots=REBOOTS)
         variables = {"NAME": self.name, "ROOT": str(self.root), "NETNS": namespace(self.name)}
         with (LOGS / f"{self.name}.console").open("ab") as console:
             subprocess.Popen(
@@ -69,7 +67,7 @@ class Host:
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
-                env={**os.environ, **variables, "HIERARCHIES": " ".join(HIERARCHIES)},
+                env={**os.environ, **variables, **cgroups.variables(self.name)},
                 start_new_session=True,
             )
         seconds = wait_for(f"{self.name} answers over SSH", self._answers, within_s=BOOT_S_MAX, every_s=0.3)
@@ -81,13 +79,13 @@ class Host:
 
     def cut_power(self) -> None:
         """Every process of it is gone at once; the disk stays as it was."""
-        cut_power(self.name)
+        cgroups.end(self.name)
 
     def sh(
         self, command: str, *, check: bool = True, within_s: float = 60, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell command on it as root. Raises Failed when it fails, unless `check` is false."""
-        return run(*ssh_command(), self.name, command, check=check, within_s=within_s, stdin=stdin)
+        return run("ssh", "-F", config_file(), self.name, command, check=check, within_s=within_s, stdin=stdin)
 
     def says(self, command: str, *, within_s: float = 60) -> str:
         """What a command prints, without spaces around it."""
@@ -116,63 +114,3 @@ class Host:
         """Raise Failed with the units that failed, if there are any."""
         failed = self.says("systemctl --failed --no-legend --plain")
         expect(not failed, f"{self.name}: failed units: {failed}")
-
-
-def cut_power(name: str) -> None:
-    """End every process of a host by its cgroup, then remove its cgroups."""
-    group = CGROUPS / "unified" / GROUP / name
-    if group.exists():
-        (group / "cgroup.kill").write_text("1")
-    for hierarchy in HIERARCHIES:
-        top = CGROUPS / hierarchy / GROUP / name
-        wait_for(f"the processes of {name} end", lambda top=top: _removed(top), within_s=20, every_s=0.1)  # type: ignore[misc]
-
-
-def _removed(top: Path) -> bool:
-    """Remove a tree of cgroups, deepest first; false while a process is in one."""
-    if not top.exists():
-        return True
-    folders = [Path(folder) for folder, _, _ in os.walk(top, topdown=False)]
-    try:
-        for folder in folders:
-            folder.rmdir()
-    except OSError:
-        return False
-    return True
-
-
-def remove_all() -> None:
-    """End every host that a lab left behind, and their cgroups."""
-    names = {path.name for each in HIERARCHIES for path in (CGROUPS / each / GROUP).glob("*") if path.is_dir()}
-    for name in sorted(names):
-        cut_power(name)
-    for hierarchy in HIERARCHIES:
-        group = CGROUPS / hierarchy / GROUP
-        if group.exists():
-            group.rmdir()
-
-
-def key_file() -> Path:
-    """The lab's own SSH key, made on first use."""
-    path = LAB / "ssh_key"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "loopgauge lab", "-f", path)
-    return path
-
-
-def ssh_command() -> tuple[str, ...]:
-    """`ssh` with the lab's key and nothing of the user's own configuration; hosts are made anew, so keys change."""
-    return ("ssh", "-F", str(ssh_config()))
-
-
-def ssh_config() -> Path:
-    """The lab's SSH configuration, also for looking around."""
-    path = LAB / "ssh_config"
-    if not path.exists():
-        lines = ["User root", f"IdentityFile {key_file()}", "IdentitiesOnly yes", "StrictHostKeyChecking no"]
-        lines += ["UserKnownHostsFile /dev/null", "LogLevel ERROR", "ConnectTimeout 5", "BatchMode yes"]
-        for name, address in ADDRESSES.items():
-            lines += [f"Host {name}", f"  HostName {address}"]
-        path.write_text("\n".join(lines) + "\n")
-    return path

@@ -6,9 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.lab.host import CGROUPS, GROUP
+from tests.lab import cgroups
 from tests.lab.place import CONTROLLER_ADDRESS, LAB, LOGS, PYTHON, ROOT
-from tests.lab.shell import wait_for
+from tests.lab.shell import expect, tail, wait_for
 
 NAME = "meters"
 """Its cgroup, beside those of the hosts: what ends a host ends it, too."""
@@ -16,7 +16,7 @@ RECORD = LAB / "record.db"
 SCENARIO = ROOT / "tests" / "lab" / "scenario.yaml"
 START_S_MAX = 30
 _PORTS = LAB / "ports.json"
-_START = 'mkdir -p "$GROUP" && echo $$ > "$GROUP/cgroup.procs" && exec "$@"'
+_START = f'{cgroups.ENTER}; exec "$@"'
 
 
 def start() -> None:
@@ -26,17 +26,19 @@ def start() -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     words = [str(PYTHON), "-m", "loopgauge.cli.main", "simulate", "modbus", "--scenario", str(SCENARIO)]
     words += ["--record", str(RECORD), "--ports", str(_PORTS), "--host", CONTROLLER_ADDRESS]
-    with (LOGS / "meters.log").open("wb") as log:
-        subprocess.Popen(
+    said = LOGS / "meters.log"
+    with said.open("wb") as log:
+        process = subprocess.Popen(
             ["sh", "-c", _START, "sh", *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=ROOT,
-            env={**os.environ, "GROUP": str(CGROUPS / "unified" / GROUP / NAME)},
+            env={**os.environ, **cgroups.variables(NAME)},
             start_new_session=True,
         )
-    wait_for("the simulated meters listen", _PORTS.exists, within_s=START_S_MAX)
+    wait_for("the meters begin", lambda: _PORTS.exists() or process.poll() is not None, within_s=START_S_MAX)
+    expect(process.poll() is None, f"the simulated meters ended:\n{tail(said.read_text())}")
 
 
 def _beside(record: Path) -> list[Path]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from pathlib import Path
 
-from tests.lab.host import CGROUPS, HIERARCHIES
+from tests.lab import cgroups
 from tests.lab.place import ANSIBLE, PYTHON
 from tests.lab.shell import Failed, run
 
@@ -36,11 +35,5 @@ def bring() -> None:
     for path, mend in ((PYTHON, "make check"), (ANSIBLE / "ansible-playbook", "sh tools/setup_deploy.sh")):
         if not path.exists():
             raise Failed(f"{path} is missing: {mend}")
-    absent = [each for each in HIERARCHIES if not (CGROUPS / each).is_dir()]
-    if absent:
-        raise Failed(
-            f"the cgroup hierarchies {', '.join(absent)} are not mounted under {CGROUPS}: the lab knows only the hybrid"
-            " layout, with a folder for each controller beside `unified`"
-        )
-    if not Path("/run/netns").exists():
-        Path("/run/netns").mkdir()
+    if not cgroups.can_end():
+        raise Failed(f"{cgroups.CGROUPS} has no cgroup v2, neither alone nor as `unified`, by which hosts are ended")

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.host import ssh_config
 from tests.lab.place import ANSIBLE, DEPLOY, LOGS
 from tests.lab.shell import Failed, tail
+from tests.lab.ssh import config_file
 
 PLAY_S_MAX = 900
 _RECAP = re.compile(r"^(?P<host>\S+)\s*: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
@@ -72,7 +72,7 @@ def _run(name: str, command: list[str]) -> str:
     environment = {
         **os.environ,
         "ANSIBLE_CONFIG": str(DEPLOY / "ansible.cfg"),
-        "ANSIBLE_SSH_COMMON_ARGS": f"-F {ssh_config()}",
+        "ANSIBLE_SSH_COMMON_ARGS": f"-F {config_file()}",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_LOCALHOST_WARNING": "False",
     }

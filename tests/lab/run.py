@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.lab import host, network, wheels
+from tests.lab import cgroups, network, wheels
 from tests.lab.lab import Lab
 from tests.lab.needs import bring
 from tests.lab.place import CONTROLLER, HOSTS, LAB, ROOT, hosts_file, namespace
@@ -22,8 +22,9 @@ from tests.lab.shell import Failed
 from tests.lab.store import FLEET
 from tests.lab.story import STEPS, Step
 
-_ENTER = 'mount --bind "$HOSTS_FILE" /etc/hosts && exec "$@"'
-"""In a mount namespace of its own, so that the machine's own file stays as it is."""
+_ENTER = f'{cgroups.ENTER}; mount --bind "$HOSTS_FILE" /etc/hosts && exec "$@"'
+"""In a mount namespace of its own, so that the machine's own file stays as it is; in a cgroup, so that no playbook of a
+run that was stopped goes on."""
 
 
 def main() -> int:
@@ -72,7 +73,7 @@ def enter() -> int:
     inner = ["sh", "-c", _ENTER, "sh", sys.executable, "-m", "tests.lab.run", *sys.argv[1:], "--inside"]
     command = ["unshare", "--mount", "--propagation", "private", *inner]
     command = ["nsenter", f"--net=/run/netns/{namespace(CONTROLLER)}", *command]
-    environment = {**os.environ, "HOSTS_FILE": str(names), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **cgroups.variables("steps"), "HOSTS_FILE": str(names), "PYTHONUNBUFFERED": "1"}
     return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
 
 
@@ -97,7 +98,7 @@ def go_through(steps: Sequence[Step]) -> int:
 
 def tear_down() -> None:
     """End every process of a lab, and remove its cgroups, namespaces, disks and authority."""
-    host.remove_all()
+    cgroups.end_all()
     network.remove()
     subprocess.run(["rm", "-rf", "--one-file-system", str(HOSTS), str(FLEET)], check=False)
 

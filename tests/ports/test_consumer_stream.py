@@ -52,7 +52,7 @@ class Running:
         shared: bool = True,
         ca_file: Path | None = None,
         worker: str = "w1",
-        **more: Callable[[str], bool],
+        knows: Callable[[str], bool] = lambda gateway: True,
     ) -> None:
         self.subscribed = asyncio.Event()
         self.signs = 0
@@ -64,7 +64,7 @@ class Running:
             password=None,
             connected=self.subscribed.set,
             promise=self._promise,
-            **more,
+            knows=knows,
         )
 
     def _promise(self, seconds: float) -> None:

@@ -131,6 +131,7 @@ MARKS: dict[str, Mark] = {
     "ingest/dead_letters.py": Mark.SHELL,
     "ingest/gateways.py": Mark.SHELL,
     "ingest/check.py": Mark.SHELL,
+    "ingest/share.py": Mark.SHELL,
     "ingest/sifted_client.py": Mark.SHELL,
     "service_health/endpoint.py": Mark.SHELL,
     "service_health/notify.py": Mark.SHELL,

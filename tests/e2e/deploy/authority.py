@@ -68,11 +68,15 @@ class Authority:
         known = ("-config", self._config, "-cert", self.folder / "ca.crt", "-keyfile", self.folder / "ca.key")
         _openssl("ca", "-batch", *known, *words)
 
-    def issue(self, name: str, lifetime: tuple[str, str] = VALID) -> tuple[Path, Path]:
-        """A certificate for a common name, and its key."""
+    def issue(self, name: str, lifetime: tuple[str, str] = VALID, *, host: str = "") -> tuple[Path, Path]:
+        """A certificate for a common name, and its key; with `host` that of a server there."""
         request, key, certificate = (self.folder / f"{name}.{end}" for end in ("csr", "key", "crt"))
         _openssl(*_REQUEST, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
-        self._sign("-startdate", lifetime[0], "-enddate", lifetime[1], "-in", request, "-out", certificate, "-notext")
+        extensions = self.folder / f"{name}.ext"
+        extensions.write_text(f"subjectAltName = DNS:{host}\nextendedKeyUsage = serverAuth\n" if host else "")
+        dates = ("-startdate", lifetime[0], "-enddate", lifetime[1])
+        more = ("-extfile", extensions) if host else ()
+        self._sign(*dates, *more, "-in", request, "-out", certificate, "-notext")
         return certificate, key
 
     def revoke(self, certificate: Path, crl: Path) -> None:

@@ -72,6 +72,8 @@ def test_a_good_file_is_called_good_and_nothing_is_made(worker: Path, capsys: py
 MISTAKES = [
     ("broker.password_file", "  host: localhost\n  password_file: {f}/no", "{f}/no: no such file"),
     ("broker.password_file", "  host: localhost\n  password_file: {f}/open", "others may read or change; chmod 600"),
+    ("broker.share_file", "  host: localhost\n  share_file: {f}/no", "{f}/no: no such file"),
+    ("broker.share_file", "  host: localhost\n  share_file: {f}/odd", "letters and digits"),
     ("broker.tls.ca_file", "  host: localhost\n  tls: {{ca_file: {f}/no}}", "{f}/no: no such file"),
     ("broker.tls.ca_file", "  host: localhost\n  tls: {{ca_file: {f}/secret}}", "{f}/secret: holds no certificate"),
     ("store.secret_file", "{store}\n  secret_file: {f}/open", "others may read or change; chmod 600 {f}/open"),
@@ -93,6 +95,7 @@ def test_a_mistake_is_found_without_connecting(
     write(folder / "open", "hunter2", 0o644)
     write(folder / "secret", "hunter2")
     write(folder / "empty", "")
+    write(folder / "odd", "a/b")
     store = f"  url: sqlite:{folder}/store"
     text = text.format(f=folder, store=store)
     begin = text.splitlines()[0].split(":")[0] + ":"

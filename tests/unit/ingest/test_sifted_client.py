@@ -60,6 +60,16 @@ def test_an_acknowledgement_waits_until_the_packet_before_it_is_whole(tls: bool)
     assert wire.sent == b"PACKET" + ack(7) + b"NEXT"
 
 
+def test_messages_that_tls_hands_over_one_by_one_are_taken_together() -> None:
+    wire = Wire([])
+    ours = sifted(wire)
+    wire.ready += [publish("a", b"", mid=mid, version=4) for mid in (1, 2, 3)]
+    with pytest.raises(BlockingIOError):
+        ours.recv(1)
+    assert wire.ready == []
+    assert wire.sent == ack(1) + ack(2) + ack(3)
+
+
 def test_a_packet_of_tls_that_could_not_go_out_goes_before_anything_else() -> None:
     wire = Wire([0], tls=True)
     ours = sifted(wire)
@@ -105,9 +115,10 @@ def test_whatever_the_wire_takes_the_stream_is_packets_and_acknowledgements_whol
 def test_packets_that_are_no_messages_reach_paho_byte_by_byte_and_the_end_is_the_end() -> None:
     wire = Wire([])
     ours = sifted(wire)
-    wire.ready += [CONNACK[:2], CONNACK[2:] + publish("a", b"b", version=4), b""]
+    wire.ready.append(CONNACK[:2])
     with pytest.raises(BlockingIOError):
         ours.recv(1)
+    wire.ready += [CONNACK[2:] + publish("a", b"b", version=4), b""]
     found = b"".join(ours.recv(1) for _ in CONNACK)
     assert (found, ours.pending(), ours.recv(1)) == (CONNACK, 0, b"")
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulators.city_checks import check_city
 from simulators.fault_checks import check_fault_fields, check_faults
 from simulators.meter_checks import check_fields, check_meter, check_ports
 from simulators.mistake import Mistake, Place
 from simulators.parts.city import PLANT_FLOWS
+from simulators.parts.weather import WEATHER
+from simulators.process_checks import check_process
 from simulators.world.ro_days import hardest, vessels
 from simulators.world.sea import salinity_span_g_l, temperature_span_c
 from simulators.world.seawater import SALINITY_G_KG_MAX
@@ -18,7 +21,7 @@ from simulators.world.seawater import SALINITY_G_KG_MAX
 if TYPE_CHECKING:
     from device_profiles.profile import Profile
     from simulators.parts.base import DayCurve
-    from simulators.parts.city import Bin, Plant
+    from simulators.parts.city import Plant
     from simulators.parts.train import Ro, Train
     from simulators.scenario import Scenario
 
@@ -26,13 +29,12 @@ if TYPE_CHECKING:
 def mistakes(scenario: Scenario) -> Iterator[Mistake]:
     """Everything in which the parts of a scenario contradict one another."""
     yield from _names(scenario)
-    for name, rule in scenario.bins.items():
-        yield from _bin(name, rule)
+    yield from check_city(scenario)
     for name, train in scenario.trains.items():
         if train.ro is not None:
             yield from _train(("trains", name), train, train.ro)
     for name, plant in scenario.plants.items():
-        yield from _plant(name, plant)
+        yield from _plant(name, plant) if plant.process is None else check_process(scenario, name, plant)
     for name, park in scenario.parks.items():
         if park.reuse_share + park.reuse_wander >= 1.0:
             mend = f"keep it below {1.0 - park.reuse_share:g}"
@@ -63,27 +65,21 @@ def against_profiles(scenario: Scenario, profiles: Mapping[str, Profile]) -> Ite
 
 def _names(scenario: Scenario) -> Iterator[Mistake]:
     """Quantities stand behind the name of their part, so no two parts share one."""
-    taken: dict[str, str] = {}
+    taken: dict[str, str] = {} if scenario.weather is None else {WEATHER: "name of the world itself"}
     sections: tuple[tuple[str, str, Iterable[str]], ...] = (
         ("trains", "train", scenario.trains),
         ("loads", "load", scenario.loads),
         ("bins", "bin", scenario.bins),
         ("plants", "plant", scenario.plants),
         ("parks", "park", scenario.parks),
+        ("vehicles", "vehicle", scenario.vehicles),
+        ("stations", "station", scenario.stations),
     )
     for section, what, names in sections:
         for name in names:
             if name in taken:
                 yield Mistake((section, name), f"{name} is already a {taken[name]}", f"give the {what} another name")
             taken.setdefault(name, what)
-
-
-def _bin(name: str, rule: Bin) -> Iterator[Mistake]:
-    if (rule.empty_at_share is None) == (rule.empty_hour is None):
-        problem = (
-            "nobody empties it" if rule.empty_hour is None else "emptied at a share of its capacity and at an hour"
-        )
-        yield Mistake(("bins", name), problem, "give one of empty_at_share and empty_hour")
 
 
 FLUX_LMH = (5.0, 25.0)
@@ -147,8 +143,11 @@ def _plant(name: str, plant: Plant) -> Iterator[Mistake]:
     for user in plant.users:
         if user in PLANT_FLOWS:
             yield Mistake(("plants", name, "users", user), f"{user} is a flow of the plant itself", "rename the user")
+        if plant.users[user].weekend is not None:
+            mend = "add process, or remove it"
+            yield Mistake(("plants", name, "users", user, "weekend"), "only a plant with process knows weekends", mend)
     most = plant.losses_m3_h * (1.0 + plant.losses_wander)
-    most += sum(user.flow_m3_h * _most(user.day) for user in plant.users.values())
+    most += sum(user.flow_m3_h * _most(user.curve) for user in plant.users.values())
     least = plant.treated_m3_h * (2.0 - _most(plant.day))
     if most > least:
         problem = f"users and losses may take {most:g} m3/h, of treated sewage there may be as little as {least:g}"

@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from simulators.parts.base import AREA, DayCurve, Id, PartModel, UtcOffset, of_flows
+from simulators.parts.calendar import Window
+from simulators.parts.process import Process
 
 LOAD_QUANTITIES = ("energy_kwh", "power_w")
 BIN_QUANTITIES = ("content_kg", "gross_kg", "mass_in_kg", "mass_out_kg", "emptyings", "door_open")
+BODY_QUANTITIES = ("volume_m3", "fill_ratio", "level_mm")
 PLANT_FLOWS = ("treated", "reclaimed", "losses")
 """Flows that every water plant has; its users are named beside them."""
 PARK_FLOWS = ("reuse", "fresh")
@@ -39,8 +42,47 @@ DEPOSIT_KG: dict[str, tuple[float, float]] = {
 """Material -> median in kg and sigma of the lognormal mass of one deposit. Assumptions: no survey was found."""
 
 
+BULK_KG_M3: dict[str, float] = {
+    "paper": 63.0,
+    "plastic": 24.0,
+    "glass": 225.0,
+    "cans": 40.0,
+    "textile": 89.0,
+    "mixed": 82.0,
+}
+"""Material -> loose bulk density. Volume-to-weight factors of the US EPA (2016); paper as flattened cardboard."""
+
+
+class Body(PartModel):
+    """The inside of a bin, and the sensor that looks down into it. Volume and mass come from the same deposits."""
+
+    area_m2: Annotated[float, Field(gt=0, le=100)] = Field(description="area of its floor")
+    height_mm: Annotated[float, Field(ge=100, le=6000)] = Field(description="from its floor to its rim")
+    bulk_kg_m3: Annotated[float, Field(ge=5, le=3000)] | None = Field(
+        default=None, description="bulk density of what is put in; default: the material's"
+    )
+    bulk_sigma: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.2, description="sigma of its logarithm from deposit to deposit"
+    )
+    compaction: Annotated[float, Field(ge=0.5, le=1)] = Field(
+        default=0.85, description="volume that is left of it under what lies on top"
+    )
+    cone_mm: Annotated[float, Field(ge=0, le=1000)] = Field(
+        default=0.0, description="most by which it heaps up under the opening, where the sensor looks"
+    )
+    sensor_mm: Annotated[float, Field(ge=0, le=2000)] = Field(
+        default=300.0, description="how far above the rim the sensor sits"
+    )
+
+    @property
+    def volume_ml(self) -> float:
+        """Its volume in ml."""
+        return self.area_m2 * self.height_mm * 1000.0
+
+
 class Bin(PartModel):
-    """A bin on a scale: people put things in, a crew empties it. Exactly one of `empty_at_share` and `empty_hour`."""
+    """A bin on a scale: people put things in, and one of three empties it: a crew that is called (`empty_at_share`), a
+    daily one (`empty_hour`), or a vehicle of the scenario."""
 
     title: str = Field(default="", description="what people call it")
     area: Id = Field(default=AREA, description="area that its figures belong to")
@@ -68,6 +110,22 @@ class Bin(PartModel):
         default=None, description="or it comes every day at this local hour, at most 20 min late"
     )
     utc_offset_h: UtcOffset = Field(default=8.0, description="local time less UTC, in h")
+    body: Body | None = Field(default=None, description="its inside; without it it has a mass alone")
+    open: tuple[Window, ...] = Field(
+        default=(), max_length=24, description="when it can be reached; who would come else comes then; default: always"
+    )
+    holiday: Annotated[float, Field(ge=0, le=5)] = Field(
+        default=1.2, description="how many times as many come on a holiday as on a workday"
+    )
+    rain_deters: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="share of people who stay at home while it rains; default with weather: 0.3"
+    )
+
+    @property
+    def bulk_kg_m3(self) -> float:
+        """Mean loose bulk density of what is put in."""
+        given = self.body.bulk_kg_m3 if self.body is not None else None
+        return given or BULK_KG_M3[self.material]
 
     @property
     def deposit(self) -> tuple[float, float]:
@@ -77,7 +135,7 @@ class Bin(PartModel):
 
     def quantities(self) -> tuple[str, ...]:
         """The names of what it has."""
-        return BIN_QUANTITIES
+        return BIN_QUANTITIES + (BODY_QUANTITIES if self.body is not None else ())
 
 
 class User(PartModel):
@@ -85,11 +143,29 @@ class User(PartModel):
 
     use: Literal["industry", "municipal", "ecological", "landscape", "agricultural"] = Field(description="class of use")
     flow_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(description="mean flow in m3/h")
-    day: DayCurve = Field(default=DayCurve(), description="daily pattern")
+    day: DayCurve | None = Field(
+        default=None, description="daily pattern; default: with process that of its class of use, else a slight one"
+    )
+    weekend: Annotated[float, Field(ge=0, le=3)] | None = Field(
+        default=None, description="with process: flow of a day off over that of a workday; default: 1"
+    )
+
+    @property
+    def curve(self) -> DayCurve:
+        """Its daily pattern where its class of use has none."""
+        return self.day or DayCurve()
+
+    @property
+    def day_off(self) -> float:
+        """Flow of a day off over that of a workday."""
+        return 1.0 if self.weekend is None else self.weekend
 
 
 class Plant(PartModel):
-    """A reclaimed-water plant: it treats sewage, and sends out what its users take and what its pipes lose."""
+    """A reclaimed-water plant: it treats sewage, and sends out what its users take and what its pipes lose.
+
+    With `process` it knows people, rain, yield, store and pressure, minute by minute.
+    """
 
     title: str = Field(default="", description="what people call it")
     area: Id = Field(default=AREA, description="area that its figures belong to")
@@ -100,10 +176,12 @@ class Plant(PartModel):
     losses_wander: Annotated[float, Field(ge=0, le=0.5)] = Field(
         default=0.05, description="slow seeded variation over the mean loss; leaks know no hour of the day"
     )
+    process: Process | None = Field(default=None, description="how it is built")
 
     def quantities(self) -> tuple[str, ...]:
         """The names of what it has."""
-        return of_flows(*PLANT_FLOWS, *self.users)
+        more = self.process.quantities() if self.process is not None else ()
+        return (*of_flows(*PLANT_FLOWS, *self.users), *more)
 
 
 class Park(PartModel):

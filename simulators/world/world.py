@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.scenario import Scenario
-from simulators.world.bins import bin_quantities
+from simulators.world.collection import collection_quantities
 from simulators.world.desalination import train_quantities
 from simulators.world.load import load_quantities
 from simulators.world.quantity import Quantity
 from simulators.world.reclaimed import park_quantities, plant_quantities
+from simulators.world.surroundings import surroundings
 from simulators.world.tabulated import DAY_MS
+from simulators.world.weather import weather_quantities
 
 
 class World:
@@ -26,10 +28,12 @@ class World:
             found |= train_quantities(name, train, seed=seed, origin_ms=origin_ms)
         for name, load in scenario.loads.items():
             found |= load_quantities(name, load, seed=seed, origin_ms=origin_ms)
-        for name, rule in scenario.bins.items():
-            found |= bin_quantities(name, rule, seed=seed, origin_ms=origin_ms)
+        around = surroundings(scenario)
+        if around.sky is not None:
+            found |= weather_quantities(around.sky, origin_ms=origin_ms)
+        found |= collection_quantities(scenario, around, origin_ms=origin_ms)
         for name, plant in scenario.plants.items():
-            found |= plant_quantities(name, plant, seed=seed, origin_ms=origin_ms)
+            found |= plant_quantities(name, plant, seed=seed, origin_ms=origin_ms, around=around)
         for name, park in scenario.parks.items():
             found |= park_quantities(name, park, seed=seed, origin_ms=origin_ms)
         self._quantities = found

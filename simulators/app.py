@@ -90,7 +90,7 @@ def begin_record(
 
     In real time a world begins when its record does. RecordError if the record is of another world.
     """
-    text = scenario.model_dump_json()
+    text = scenario.model_dump_json(exclude_unset=True)
     begin_ms = clock.origin_ms if clock.origin_ms is not None else clock.now_ms()
     origin_ms = begin_ms - history_ms
     meta = record.open({"scenario": text, "seed": str(scenario.seed), "origin_ms": str(origin_ms)})

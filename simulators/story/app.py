@@ -68,7 +68,7 @@ def meta(loaded: Loaded, calendar: Calendar, what: What) -> dict[str, str]:
     """What makes two stories the same."""
     return {
         "format": FORMAT,
-        "scenario": loaded.scenario.model_dump_json(),
+        "scenario": loaded.scenario.model_dump_json(exclude_unset=True),
         "seed": str(loaded.scenario.seed),
         "from_ms": str(calendar.from_ms),
         "every_ms": str(calendar.every_ms),

@@ -73,12 +73,13 @@ def _rises(world: World, name: str, begin_ms: int, end_ms: int) -> Iterator[tupl
     """The seconds at which a total rises. Minutes in which it does not are passed over."""
     edges = np.arange(begin_ms - SECOND_MS, end_ms, _MINUTE_MS, dtype=np.int64)
     edges = np.append(edges, end_ms - SECOND_MS) if edges[-1] != end_ms - SECOND_MS else edges
-    at_edges = _seen(world, name, edges)
-    for n in np.flatnonzero(np.diff(at_edges)):
-        seconds = np.arange(edges[n] + SECOND_MS, edges[n + 1] + 1, SECOND_MS, dtype=np.int64)
-        steps = np.diff(_seen(world, name, seconds), prepend=at_edges[n])
-        for m in np.flatnonzero(steps):
-            yield int(seconds[m]), round(float(steps[m]), DIGITS)
+    minutes = np.flatnonzero(np.diff(_seen(world, name, edges)))
+    within = [np.arange(edges[n], edges[n + 1] + 1, SECOND_MS, dtype=np.int64) for n in minutes]
+    seconds = np.unique(np.concatenate([*within, edges[:0]]))
+    seen = _seen(world, name, seconds)
+    for n in np.flatnonzero(np.diff(seen)):
+        if seconds[n + 1] - seconds[n] == SECOND_MS:  # between minutes that are not neighbours nothing happened
+            yield int(seconds[n + 1]), round(float(seen[n + 1] - seen[n]), DIGITS)
 
 
 def _turns(world: World, name: str, begin_ms: int, end_ms: int) -> Iterator[tuple[int, float]]:

@@ -9,9 +9,10 @@ from typing import Protocol, runtime_checkable
 from simulators.parts.base import AREA
 from simulators.scenario import Scenario
 
-PANELS_MAX = 40
-LINES_MAX = 8
-"""Most panels of a picture and lines of a panel; the picture says what it leaves out."""
+PANELS_MAX = 60
+"""Most panels of a picture; what comes after them is left out."""
+LINES_MAX = 7
+"""Most lines of a panel; of more there are several panels."""
 
 UNITS: dict[str, tuple[str, str, float]] = {
     "_m3_h": ("Flow 流量", "m³/h", 1.0),
@@ -44,7 +45,6 @@ class Panel:
     unit: str
     factor: float
     names: tuple[str, ...]
-    left_out: int
     parts: tuple[str, ...]
     """Whose events are marked on it."""
 
@@ -65,7 +65,8 @@ def panels(scenario: Scenario, names: Iterable[str]) -> list[Panel]:
         alone = ending not in _TOGETHER and not _is_load(scenario, part)
         whose = titles(scenario).get(part, part) if alone else area_of(scenario, part)
         found.setdefault((whose, ending), []).append(name)
-    return [_panel(whose, ending, lines) for (whose, ending), lines in found.items()][:PANELS_MAX]
+    made = [panel for (whose, ending), lines in found.items() for panel in _panels(whose, ending, lines)]
+    return made[:PANELS_MAX]
 
 
 def titles(scenario: Scenario) -> dict[str, str]:
@@ -98,11 +99,23 @@ def _order(scenario: Scenario, name: str) -> tuple[str, int, str]:
     held = _parts(scenario).get(part)
     order = list(held.quantities()) if isinstance(held, _Part) else []
     at = order.index(what) if what in order else len(order)
-    return area_of(scenario, part), -1 if together else 0, f"{'' if together else part}\x1f{ending:02d}\x1f{at:04d}{name}"
+    return (
+        area_of(scenario, part),
+        -1 if together else 0,
+        f"{'' if together else part}\x1f{ending:02d}\x1f{at:04d}{name}",
+    )
 
 
-def _panel(whose: str, ending: str, names: list[str]) -> Panel:
+def _panels(whose: str, ending: str, names: list[str]) -> list[Panel]:
+    """Panels of about as many lines each."""
     title, unit, factor = UNITS[ending]
-    shown = tuple(names[:LINES_MAX])
-    parts = tuple(dict.fromkeys(name.partition(".")[0] for name in shown))
-    return Panel(f"{whose} · {title}", unit, factor, shown, len(names) - len(shown), parts)
+    number = -(-len(names) // LINES_MAX)
+    size = -(-len(names) // number)
+    found = []
+    for n in range(number):
+        shown = tuple(names[n * size : (n + 1) * size])
+        parts = tuple(dict.fromkeys(name.partition(".")[0] for name in shown))
+        stem = shown[0].partition(".")[2].rpartition(".")[0].replace("_", " ")
+        more = f" · {stem}" if len(shown) == 1 and stem else f" {n + 1}/{number}" if number > 1 else ""
+        found.append(Panel(f"{whose} · {title}{more}", unit, factor, shown, parts))
+    return found

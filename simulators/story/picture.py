@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ _GAP, _MARGIN = 34.0, 28.0
 _LEFT = 58.0
 _CELL = (WIDTH - 2 * _MARGIN - _GAP) / 2
 _PLOT_H, _HEAD, _FOOT = 118.0, 36.0, 26.0
-_ROW_H = 17.0
+_ROW_H, _LEGEND_H = 17.0, 14.0
 _POINTS_MAX = 480
 """Most points of a line; of a longer column the picture shows every n-th."""
 
@@ -54,11 +54,11 @@ def picture(day: Day) -> str:
     """The picture as SVG."""
     shapes, y = _title(day), 74.0
     found = panels(day.scenario, day.columns)
-    for n, panel in enumerate(found):
-        x = _MARGIN + (n % 2) * (_CELL + _GAP)
-        shapes += _chart(day, panel, x, y)
-        if n % 2 or n == len(found) - 1:
-            y += _HEAD + _PLOT_H + _FOOT + 8
+    for pair in (found[n : n + 2] for n in range(0, len(found), 2)):
+        head = max(_head(day, panel) for panel in pair)
+        for n, panel in enumerate(pair):
+            shapes += _chart(day, panel, _MARGIN + n * (_CELL + _GAP), y, head)
+        y += head + _PLOT_H + _FOOT + 8
     shapes += _events(day, y)
     return svg.document(WIDTH, y + _events_height(day), shapes, title=_name(day))
 
@@ -82,9 +82,9 @@ def _title(day: Day) -> list[str]:
     ]
 
 
-def _chart(day: Day, panel: Panel, x: float, y: float) -> list[str]:
-    """One panel; its corner is at (x, y)."""
-    left, top, right = x + _LEFT, y + _HEAD, x + _CELL
+def _chart(day: Day, panel: Panel, x: float, y: float, head: float) -> list[str]:
+    """One panel; its corner is at (x, y), its curves begin `head` below."""
+    left, top, right = x + _LEFT, y + head, x + _CELL
     every = max(1, -(-day.t_ms.size // _POINTS_MAX))
     lines = [day.columns[name][::every] * panel.factor for name in panel.names]
     low, high = _span(lines)
@@ -98,7 +98,10 @@ def _chart(day: Day, panel: Panel, x: float, y: float) -> list[str]:
 
     shapes = [svg.text(x, y + 12, panel.title, size=12.5, bold=True)]
     shapes += [svg.text(right, y + 12, panel.unit, size=11, fill=svg.FAINT, anchor="end")]
-    shapes += _legend(day, panel, x, y + 27)
+    for n, row in enumerate(_legend(day, panel)):
+        at = y + 27 + n * _LEGEND_H
+        shapes += [svg.box(x + dx, at - 6, 10, 3, fill=colour) for _, colour, dx in row]
+        shapes += [svg.text(x + dx + 14, at, name, size=10, fill=svg.FAINT) for name, _, dx in row]
     for value in marks:
         shapes += [svg.line(left, up(value), right, up(value))]
         shapes += [svg.text(left - 6, up(value) + 4, svg.number(value), size=10, fill=svg.FAINT, anchor="end")]
@@ -131,22 +134,25 @@ def _span(lines: Sequence[Column]) -> tuple[float, float]:
     return (low if low == 0.0 else low - pad), high + pad
 
 
-def _legend(day: Day, panel: Panel, x: float, y: float) -> list[str]:
-    """What each line is; the names are cut where the width does not do."""
+def _legend(day: Day, panel: Panel) -> list[list[tuple[str, str, float]]]:
+    """What each line is: rows of (name, colour, x), at most two; names are cut where the width does not do."""
     if len(panel.names) == 1:
         return []
-    called = [_called(day, name, panel) for name in panel.names]
-    room = (_CELL - 8) / len(called)
-    shapes, at = [], x
+    called = [_cut(_called(day, name, panel), _CELL / 3 - 26) for name in panel.names]
+    rows: list[list[tuple[str, str, float]]] = [[]]
+    at = 0.0
     for name, colour in zip(called, svg.COLOURS, strict=False):
-        shown = _cut(name, max(room, (_CELL - 8) / 4) - 20)
-        if at + 14 + _wide(shown) > x + _CELL:
-            break
-        shapes += [svg.box(at, y - 6, 10, 3, fill=colour), svg.text(at + 14, y, shown, size=10, fill=svg.FAINT)]
-        at += 14 + _wide(shown) + 12
-    if panel.left_out:
-        shapes.append(svg.text(x + _CELL, y, f"+{panel.left_out}", size=10, fill=svg.FAINT, anchor="end"))
-    return shapes
+        if at and at + 14 + _wide(name) > _CELL:
+            rows.append([])
+            at = 0.0
+        rows[-1].append((name, colour, at))
+        at += 14 + _wide(name) + 12
+    return rows
+
+
+def _head(day: Day, panel: Panel) -> float:
+    """How far above its curves a panel begins."""
+    return _HEAD + _LEGEND_H * max(0, len(_legend(day, panel)) - 1)
 
 
 def _called(day: Day, name: str, panel: Panel) -> str:
@@ -219,13 +225,32 @@ def _events(day: Day, y: float) -> list[str]:
     for n, device in enumerate(broken, start=len(rows)):
         at = top + n * _ROW_H
         shapes.append(svg.text(left - 8, at + 12, _cut(f"Fault 故障 · {device}", 285), size=10, anchor="end"))
-        for whose, what, from_ms, to_ms in day.faults:
-            if whose == device:
-                begin, end = across(from_ms), across(to_ms)
-                shapes.append(svg.box(begin, at + 2, max(end - begin, 2.0), _ROW_H - 4, fill=_FAULT, title=what))
-                beside = svg.text(end + 4, at + 12, what, size=10, fill=_FAULT)
-                before = svg.text(begin - 4, at + 12, what, size=10, fill=_FAULT, anchor="end")
-                shapes.append(beside if end < right - 90 else before)
+        shapes += _spans([each for each in day.faults if each[0] == device], across, at, (left, right))
+    return shapes
+
+
+def _spans(
+    faults: Sequence[tuple[str, str, int, int]],
+    across: Callable[[float], float],
+    y: float,
+    ends: tuple[float, float],
+) -> list[str]:
+    """The faults of one device as bars, each with its name where there is room behind or before it."""
+    shapes: list[str] = []
+    bars = sorted(
+        (across(from_ms), max(across(to_ms), across(from_ms) + 2.0), what) for _, what, from_ms, to_ms in faults
+    )
+    taken = ends[0]
+    for n, (begin, end, what) in enumerate(bars):
+        shapes.append(svg.box(begin, y + 2, end - begin, _ROW_H - 4, fill=_FAULT, title=what))
+        wide = _wide(what) + 8
+        if end + wide <= (bars[n + 1][0] if n + 1 < len(bars) else ends[1]):
+            shapes.append(svg.text(end + 4, y + 12, what, size=10, fill=_FAULT))
+            taken = end + wide
+            continue
+        if begin - wide >= taken:
+            shapes.append(svg.text(begin - 4, y + 12, what, size=10, fill=_FAULT, anchor="end"))
+        taken = end
     return shapes
 
 
@@ -239,7 +264,7 @@ def _said(day: Day, each: Happening) -> str:
 
 def faults_of(scenario: Scenario, origin_ms: int, begin_ms: int) -> list[tuple[str, str, int, int]]:
     """The scenario's faults that hold some of the day that begins at `begin_ms`."""
-    found = []
+    found: list[tuple[str, str, int, int]] = []
     for fault in scenario.faults:
         from_ms, to_ms = (origin_ms + round(at_s * 1000.0) for at_s in (fault.start_s, fault.end_s))
         if from_ms < begin_ms + DAY_MS and to_ms > begin_ms:

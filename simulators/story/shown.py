@@ -27,7 +27,10 @@ Column = NDArray[np.float64]
 Times = NDArray[np.int64]
 
 KNOWN = frozenset(
-    "profile gateway unit_id port line fields start resolution levels pipe_mm load_cell class_percent".split()
+    [
+        *("profile", "gateway", "unit_id", "port", "line", "fields", "start", "resolution", "levels", "pipe_mm"),
+        *("load_cell", "class_percent"),
+    ]
 )
 """Keys of a meter whose meaning is computed here; a meter with any other is asked value by value."""
 HARMLESS = frozenset(("silent", "exception", "late", "nan"))

@@ -28,6 +28,7 @@ BENCHES: dict[str, str] = {
     "agent_rss": "bench_agent",
     "ingest": "bench_ingest",
     "ingest_cpu": "bench_ingest",
+    "sim_year": "bench_sim_year",
 }
 """Name of a figure → the module that measures it, with all others that come from the same run."""
 

@@ -30,12 +30,14 @@ def pack(column: Column, digits: int | None = None) -> bytes:
 
 def unpack(data: bytes) -> Column:
     """The column that `pack` was given, to the last bit. ValueError for bytes that are none."""
+    deflated = zlib.decompressobj()
     try:
-        planes = np.frombuffer(zlib.decompress(data[1:]), dtype=np.uint8)
+        planes = np.frombuffer(deflated.decompress(data[1:]), dtype=np.uint8)
     except zlib.error as error:
         raise ValueError(f"not a packed column: {error}") from None
-    if not data or planes.size % 8 or not (data[0] == BITS or data[0] <= DIGITS_MAX):
-        raise ValueError("not a packed column")
+    whole_stream = deflated.eof and not deflated.unused_data
+    if not whole_stream or planes.size % 8 or not (data[0] == BITS or data[0] <= DIGITS_MAX):
+        raise ValueError("not a packed column: cut, or followed by something else")
     steps = np.ascontiguousarray(planes.reshape(8, -1).T).reshape(-1).view("<i8")
     whole = np.cumsum(steps, dtype=np.int64)
     if data[0] == BITS:
@@ -54,7 +56,8 @@ def _whole(column: Column, digits: int) -> NDArray[np.int64] | None:
     if not 0 <= digits <= DIGITS_MAX:
         return None
     nothing = np.isnan(column)
-    scaled = np.rint(np.where(nothing, 0.0, column) * 10.0**digits)
+    with np.errstate(over="ignore"):
+        scaled = np.rint(np.where(nothing, 0.0, column) * 10.0**digits)
     if not bool(np.all(np.abs(scaled) < _WHOLE_MAX)):
         return None
     whole = scaled.astype(np.int64)

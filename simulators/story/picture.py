@@ -21,7 +21,7 @@ WIDTH = 1240.0
 _GAP, _MARGIN = 34.0, 28.0
 _LEFT = 58.0
 _CELL = (WIDTH - 2 * _MARGIN - _GAP) / 2
-_PLOT_H, _HEAD, _FOOT = 118.0, 36.0, 26.0
+_PLOT_H, _HEAD, _FOOT = 118.0, 40.0, 26.0
 _ROW_H, _LEGEND_H = 17.0, 14.0
 _POINTS_MAX = 480
 """Most points of a line; of a longer column the picture shows every n-th."""

@@ -148,10 +148,8 @@ class ShownColumns:
         passed = np.zeros(t_ms.shape)
         size = np.abs(start)
         if quantity is not None:
-            begins = {int(each): self._world.value(quantity, int(each)) for each in np.unique(since_ms)}
-            begin = (
-                np.array([begins[int(each)] for each in since_ms]) if len(begins) > 1 else next(iter(begins.values()))
-            )
+            moments, at = np.unique(since_ms, return_inverse=True)
+            begin = np.array([self._world.value(quantity, int(each)) for each in moments], dtype=np.float64)[at]
             passed = (truths[quantity] - begin) * (1.0 + self._sensor.error)
             size = size / 256.0 + np.abs(truths[quantity]) + np.abs(begin)  # a start adds one rounding, no error
         elif spec.unit == "s":

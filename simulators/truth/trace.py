@@ -37,7 +37,7 @@ class Asked:
     field: str | None = None
     event: str | None = None
     every_ms: int | None = None
-    """At most one row of each series in each step of this length, counted from `from_ms`: the first."""
+    """At most one row of each series in each step of this length, counted from the begin of the world: the first."""
 
     @property
     def of_devices(self) -> bool:
@@ -56,12 +56,12 @@ def of_book(book: Book, asked: Asked) -> Iterator[Traced]:
     days = range(first, last)
     if asked.quantity is not None:
         for series in book.series("", asked.quantity):
-            yield from thinned(_column(book, calendar, series, days, asked, None), asked)
+            yield from thinned(_column(book, calendar, series, days, asked, None), asked, world.origin_ms)
     if asked.of_devices:
         for series in book.series(asked.device or "*", asked.field or "*"):
             if series.device:
                 behind = _Behind(scenario, world, series.device, series.name)
-                yield from thinned(_column(book, calendar, series, days, asked, behind), asked)
+                yield from thinned(_column(book, calendar, series, days, asked, behind), asked, world.origin_ms)
     if asked.event is not None or asked.of_devices:
         told = book.happenings(asked.from_ms, asked.to_ms, kind=asked.event or "fault_*", part=asked.device or "*")
         yield from (Traced(each.t_ms, each.kind, "", each.part, each.value, None, each.text) for each in told)
@@ -76,7 +76,9 @@ def of_record(record: Record, asked: Asked) -> Iterator[Traced]:
         for name in record.quantity_names():
             if fnmatchcase(name, asked.quantity):
                 noted = (Traced(t_ms, "truth", "", name, value) for t_ms, value in record.quantities(name))
-                yield from thinned((row for row in noted if asked.from_ms <= row.t_ms < asked.to_ms), asked)
+                yield from thinned(
+                    (row for row in noted if asked.from_ms <= row.t_ms < asked.to_ms), asked, world.origin_ms
+                )
     if not asked.of_devices:
         return
     for device in sorted(set(record.devices()) | set(scenario.meters)):
@@ -86,21 +88,21 @@ def of_record(record: Record, asked: Asked) -> Iterator[Traced]:
             if fnmatchcase(field, asked.field or "*"):
                 answers = record.answers(device, field, asked.from_ms, asked.to_ms)
                 rows = (Traced(t_ms, "served", device, field, value, None, words) for t_ms, value, words in answers)
-                yield from _Behind(scenario, world, device, field).beside(thinned(rows, asked))
+                yield from _Behind(scenario, world, device, field).beside(thinned(rows, asked, world.origin_ms))
         if asked.field is None:
             for t_ms, request, reason in record.refused(device):
                 if asked.from_ms <= t_ms < asked.to_ms:
                     yield Traced(t_ms, "refused", device, request, None, None, reason)
 
 
-def thinned(rows: Iterable[Traced], asked: Asked) -> Iterator[Traced]:
+def thinned(rows: Iterable[Traced], asked: Asked, origin_ms: int) -> Iterator[Traced]:
     """The first row of each step."""
     if asked.every_ms is None:
         yield from rows
         return
     last = None
     for row in rows:
-        step = (row.t_ms - asked.from_ms) // asked.every_ms
+        step = (row.t_ms - origin_ms) // asked.every_ms
         if step != last:
             yield row
         last = step

@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_contract.civil import ScaledClock
 from device_profiles.library import Library
+from simulators.app import begin_record
+from simulators.clock import CivilClock
 from simulators.load_scenario import find, load_scenario
 from simulators.story.app import write_story
 from simulators.story.book import Book
 from simulators.story.calendar import DAY_MS, HOUR_MS, Calendar, instant_ms
+from simulators.truth.figures import Truth
 from simulators.truth.record import Record, RecordWriter
 from simulators.truth.rows import Shown, Traced
 from simulators.truth.trace import Asked, of_book, of_record
@@ -124,6 +128,17 @@ def test_a_record_gives_quantities_and_refusals_and_thins_them(tmp_path: Path) -
     rows = list(of_record(kept, Asked(ORIGIN_MS, 10**15, device="energy*", every_ms=100_000)))
     assert [(row.what, row.name) for row in rows] == [("served", "power_w")] * 2 + [("refused", "3 0 2")]
     assert kept.span() == (ORIGIN_MS, ORIGIN_MS + 190_000)
+    kept.close()
+
+
+def test_the_record_of_a_train_with_membranes_can_be_read_again(tmp_path: Path) -> None:
+    """Its scenario is refused if keys that nobody wrote come back from it."""
+    plan = load_scenario(find("bad-day"), Library().load).scenario
+    writer = RecordWriter(path=tmp_path / "r.db")
+    begin_record(writer, tmp_path / "r.db", plan, CivilClock(scaled=ScaledClock.parse(None)))
+    writer.close()
+    kept = Record.open_readonly(tmp_path / "r.db")
+    assert Truth(record=kept).scenario == plan
     kept.close()
 
 

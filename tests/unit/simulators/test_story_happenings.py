@@ -74,7 +74,8 @@ def test_cleanings_of_membranes_are_events() -> None:
     text = {"scenario": "s", "trains": {"t": {"feed_m3_h": 40, "ro": {"fouling": {"clean_every_days": 2}}}}}
     plan = Scenario.model_validate(text | {"meters": {"m": {"profile": "p"}}})
     world = World(scenario=plan, origin_ms=BEGIN_MS)
-    found = happenings(world, world.names, BEGIN_MS, BEGIN_MS + 7 * DAY_MS)
+    days = [BEGIN_MS + n * DAY_MS for n in range(8)]  # membranes are cleaned at midnight, where two days meet
+    found = [each for n in range(7) for each in happenings(world, world.names, days[n], days[n + 1])]
     assert {each.kind for each in found} == {"cleaning"}
     assert len(found) == 3
     assert all((each.t_ms - BEGIN_MS) % DAY_MS == 0 for each in found)

@@ -13,7 +13,7 @@ from simulators.faults import FaultPlan
 from simulators.load_scenario import Loaded, find, load_scenario, shipped_names
 from simulators.scenario import Meter, Scenario
 from simulators.sensors import Sensor
-from simulators.story.shown import KNOWN, ShownColumns, Times
+from simulators.story.shown import KNOWN, Raw, ShownColumns, Times
 from simulators.world.world import World
 from tests.unit.simulators.city import city_loaded
 from tests.unit.simulators.plant import ORIGIN_MS, fault, loaded
@@ -75,6 +75,25 @@ def test_every_meter_that_ships_shows_the_same_in_columns(name: str) -> None:
 def test_after_most_of_a_year_the_last_digits_of_large_totals_are_still_the_same() -> None:
     plan, world = shipped("jizhou-reclaimed")
     compare(plan, world, "treated-meter", moments(350, 2500))
+
+
+@pytest.mark.parametrize("field, edge", [("flow_m3_h", 0.5), ("volume_m3", 0.0)])
+def test_what_lies_within_a_hair_of_a_step_is_asked_of_the_sensor_and_nothing_else_is(field: str, edge: float) -> None:
+    plan = city_loaded()
+    columns, plain = of(plan, World(scenario=plan.scenario, origin_ms=ORIGIN_MS), "feed-meter")
+    t_ms = (ORIGIN_MS + 60_000 * np.arange(1, 101)).astype(np.int64)
+    steps = np.arange(1_000_000.0, 1_000_100.0)
+    for share in (edge + 0.3, edge - 0.3):
+        clear = 0.001 * (steps + share)
+        shown = columns._stepped(field, Raw(clear, clear), t_ms)
+        assert columns.asked == 0
+        assert shown == pytest.approx(0.001 * (np.floor(steps + share + edge)), abs=1e-9)
+    for off in (-1e-13, 0.0, 1e-13):
+        near = 0.001 * (steps + edge) * (1.0 + off)
+        shown = columns._stepped(field, Raw(near, near), t_ms)
+        assert shown.tolist() == [plain.value(field, int(t)) for t in t_ms]
+        assert columns.asked == 100
+        columns.asked = 0
 
 
 def test_hardly_any_value_has_to_be_asked_for() -> None:

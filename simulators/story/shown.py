@@ -62,6 +62,10 @@ class ShownColumns:
         self._world = world
         self._faults = FaultPlan.of(scenario, device, origin_ms=world.origin_ms)
         self._planned: tuple[Fault, ...] = tuple(each for each in scenario.faults if each.device == device)
+        self._heard = [(self._faults, self._planned)]
+        if (line := self._meter.line) is not None:
+            of_line = tuple(each for each in scenario.faults if each.device == line)
+            self._heard.append((FaultPlan.of(scenario, line, origin_ms=world.origin_ms), of_line))
         self._sensor = Sensor(
             device=device, meter=self._meter, profile=profile, world=world, faults=self._faults, seed=scenario.seed
         )
@@ -110,10 +114,11 @@ class ShownColumns:
         """When whoever asks hears no value."""
         since_s = (t_ms - self._world.origin_ms) / 1000.0
         silent = np.zeros(t_ms.shape, dtype=np.bool_)
-        for fault in self._planned:
-            for n in np.flatnonzero((since_s >= fault.start_s) & (since_s < fault.end_s)):
-                active = self._faults.active(int(t_ms[n]))
-                silent[n] |= active is not None and active.what != "late"
+        for plan, faults in self._heard:
+            for fault in faults:
+                for n in np.flatnonzero((since_s >= fault.start_s) & (since_s < fault.end_s)):
+                    active = plan.active(int(t_ms[n]))
+                    silent[n] |= active is not None and active.what != "late"
         return silent
 
     def _raw(self, field: str, t_ms: Times, truths: Mapping[str, Column], noise: Column, supply: Supply | None) -> Raw:

@@ -20,7 +20,11 @@ of each device). LOOPGAUGE_CLOCK sets civil time.
 
 def add_parser(subparsers: Any) -> None:
     """Add `simulate` and its kinds to the command's parsers."""
-    simulate = subparsers.add_parser("simulate", help="simulated worlds and devices, with the record of what was true")
+    simulate = subparsers.add_parser(
+        "simulate",
+        help="simulated worlds and devices, with the record of what was true",
+        description=f"Scenarios that ship, and can be named instead of a file: {', '.join(simulate_world.shipped())}.",
+    )
     kinds = simulate.add_subparsers(dest="kind", metavar="KIND", required=True)
     parser = kinds.add_parser(
         "modbus",

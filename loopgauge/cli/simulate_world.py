@@ -29,6 +29,8 @@ Shipped scenarios: {shipped}.
 A guide to writing one: docs/writing-a-scenario.md.
 """
 _DAY_S = 86_400
+_DAYS_ALONE_MAX = 4
+"""For so few days it does not pay to start processes."""
 
 Found = TypeVar("Found")
 
@@ -38,7 +40,7 @@ def add_kind(kinds: Any) -> None:
     parser = kinds.add_parser(
         "world",
         help="days or years of a scenario, without devices, at any speed",
-        description=_DESCRIPTION.format(shipped=", ".join(_shipped())),
+        description=_DESCRIPTION.format(shipped=", ".join(shipped())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("scenario", metavar="SCENARIO", help="a scenario's file, or a shipped one")
@@ -58,7 +60,7 @@ def add_kind(kinds: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _shipped() -> list[str]:
+def shipped() -> list[str]:
     """The names of the scenarios that ship, without loading what a scenario needs."""
     import simulators
 
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
                 calendar=calendar,
                 days=days,
                 what=What(args.what),
-                workers=args.workers or _cores(),
+                workers=args.workers or (_cores() if days > _DAYS_ALONE_MAX else 1),
                 progress=progress.show,
             )
             progress.end()
@@ -114,7 +116,7 @@ def _asked(args: argparse.Namespace) -> tuple[Loaded, Calendar, int]:
     """Scenario, calendar and number of days. BadFile, or ValueError with one line."""
     from device_profiles.library import Library
     from simulators.load_scenario import find, load_scenario, with_seed
-    from simulators.story.calendar import DAYS_MAX, Calendar, instant_ms, offset_ms_of
+    from simulators.story.calendar import DAY_MS, DAYS_MAX, Calendar, instant_ms, offset_ms_of
 
     days = args.days if args.days is not None else round(args.for_ / _DAY_S)
     if args.days is None and args.for_ % _DAY_S:
@@ -128,6 +130,8 @@ def _asked(args: argparse.Namespace) -> tuple[Loaded, Calendar, int]:
         loaded = with_seed(loaded, args.seed)
     offset_ms = offset_ms_of(loaded.scenario)
     from_ms = _option("--from", lambda: instant_ms(args.from_, offset_ms))
+    if (from_ms + offset_ms) % DAY_MS:
+        raise ValueError(f"--from {args.from_}: no local midnight; give a date, such as 2025-07-01")
     return loaded, _option("--every", lambda: Calendar(from_ms, args.every, offset_ms)), days
 
 

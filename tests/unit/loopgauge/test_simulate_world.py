@@ -127,6 +127,7 @@ def test_what_is_neither_story_nor_record_is_refused(tmp_path: Path, capsys: pyt
         (["--days", "1", "--plot", "day.svg", "--plot-day", "2025-03-02"], "not one of the days"),
         (["--days", "1", "--seed", "-1"], "--seed -1"),
         (["--days", "1", "--workers", "0"], "--workers 0"),
+        (["--days", "1", "--from", "2025-03-01T06:00"], "no local midnight"),
         (["--days", "1", "--from", "spring"], "--from: spring: no ISO date"),
     ],
 )

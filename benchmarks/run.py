@@ -31,6 +31,7 @@ BENCHES: dict[str, str] = {
     "sim_fleet": "bench_sim_fleet",
     "sim_fleet_cpu": "bench_sim_fleet",
     "sim_fleet_replay": "bench_sim_fleet",
+    "sim_year": "bench_sim_year",
 }
 """Name of a figure → the module that measures it, with all others that come from the same run."""
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from loopgauge.cli import simulate_fleet, simulate_gateway
+from loopgauge.cli import simulate_fleet, simulate_gateway, simulate_trace, simulate_world
+from loopgauge.cli.spans import span_s
 
 _DESCRIPTION = """\
 Serve the meters of a scenario over Modbus TCP and RTU until SIGTERM or SIGINT.
@@ -18,21 +19,13 @@ LOOPGAUGE_CLOCK sets civil time.
 """
 
 
-def _span_s(text: str) -> float:
-    """`14d`, `36h`, `90m`, `60s` or a number of seconds; at most ten years."""
-    factor = {"s": 1, "m": 60, "h": 3600, "d": 86_400}.get(text[-1:], 0)
-    try:
-        seconds = float(text[:-1]) * factor if factor else float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 3660 * 86_400:
-        raise argparse.ArgumentTypeError(f"expected a time such as 14d, 36h or 600s, got {text!r}")
-    return seconds
-
-
 def add_parser(subparsers: Any) -> None:
     """Add `simulate` and its kinds to the command's parsers."""
-    simulate = subparsers.add_parser("simulate", help="simulated devices, with the record of what they answered")
+    simulate = subparsers.add_parser(
+        "simulate",
+        help="simulated worlds and devices, with the record of what was true",
+        description=f"Scenarios that ship, and can be named instead of a file: {', '.join(simulate_world.shipped())}.",
+    )
     kinds = simulate.add_subparsers(dest="kind", metavar="KIND", required=True)
     parser = kinds.add_parser(
         "modbus",
@@ -41,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--scenario", required=True, metavar="FILE|NAME", help="a scenario's file, or a shipped one: demo, bench"
+        "--scenario", required=True, metavar="FILE|NAME", help="a scenario's file, or a shipped one, such as demo"
     )
     parser.add_argument("--record", required=True, type=Path, metavar="FILE", help="where the record is kept")
     parser.add_argument("--ports", required=True, type=Path, metavar="FILE", help="where the ports are written")
@@ -58,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the scenario's")
     parser.add_argument(
         "--history",
-        type=_span_s,
+        type=span_s,
         default=0.0,
         metavar="TIME",
         help="the world began this long before the clock, such as 14d (0)",
@@ -66,6 +59,8 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
     simulate_gateway.add_kind(kinds)
     simulate_fleet.add_kind(kinds)
+    simulate_world.add_kind(kinds)
+    simulate_trace.add_kind(kinds)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -45,8 +45,8 @@ def add_kind(kinds: Any) -> None:
     fleet.add_argument("--gateways", type=int, default=100, metavar="N", help="how many (%(default)s)")
     fleet.add_argument("--meters", type=int, default=10, metavar="M", help="behind each gateway (%(default)s)")
     fleet.add_argument("--fields", type=int, default=10, metavar="F", help="of each meter (%(default)s)")
-    fleet.add_argument("--every", type=_span_s, default=10.0, metavar="S", help="between two readings (10s)")
-    fleet.add_argument("--seal", type=_span_s, default=10.0, metavar="S", help="between two batches (10s)")
+    fleet.add_argument("--every", type=span_s, default=10.0, metavar="S", help="between two readings (10s)")
+    fleet.add_argument("--seal", type=span_s, default=10.0, metavar="S", help="between two batches (10s)")
     fleet.add_argument("--seed", type=int, default=1, metavar="S", help="another seed, other meters (%(default)s)")
     fleet.add_argument(
         "--missing", type=float, default=0.001, metavar="SHARE", help="unanswered requests (%(default)s)"
@@ -54,7 +54,7 @@ def add_kind(kinds: Any) -> None:
     fleet.add_argument("--prefix", default="fleet", metavar="NAME", help="gateways are NAME-00000 … (%(default)s)")
     load = parser.add_argument_group("the load")
     load.add_argument("--rate", type=float, metavar="R", help="readings per s of all gateways together")
-    load.add_argument("--for", dest="for_s", type=_span_s, metavar="TIME", help="such as 60s, 10m; else until SIGTERM")
+    load.add_argument("--for", dest="for_s", type=span_s, metavar="TIME", help="such as 60s, 10m; else until SIGTERM")
     load.add_argument(
         "--outage",
         type=_outage,
@@ -64,7 +64,7 @@ def add_kind(kinds: Any) -> None:
         help="from START s on this share of the connections is cut for DURATION s, then all come back; may be repeated",
     )
     load.add_argument("--spool", type=int, default=360, metavar="N", help="batches that a gateway keeps (%(default)s)")
-    load.add_argument("--drain", type=_span_s, default=30.0, metavar="TIME", help="longest wait for last acks (30s)")
+    load.add_argument("--drain", type=span_s, default=30.0, metavar="TIME", help="longest wait for last acks (30s)")
     load.add_argument(
         "--prepare", type=Path, metavar="FILE", help="write the payloads of --for instead of sending them"
     )
@@ -89,8 +89,8 @@ def add_kind(kinds: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _span_s(text: str) -> float:
-    from loopgauge.cli.simulate import _span_s as parse
+def span_s(text: str) -> float:
+    from loopgauge.cli.spans import span_s as parse
 
     return parse(text)
 

@@ -142,6 +142,27 @@ class Record:
         for row in self._db.execute("SELECT t_ms, gateway, device, field, value FROM served ORDER BY rowid"):
             yield Served._make(row)
 
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last moment at which anything was noted (civil ms UTC), or None."""
+        tables = ("served", "refused", "quantity")
+        ends = [self._db.execute(f"SELECT min(t_ms), max(t_ms) FROM {table}").fetchone() for table in tables]  # noqa: S608
+        found = [end for end in ends if end[0] is not None]
+        return (min(begin for begin, _ in found), max(end for _, end in found)) if found else None
+
+    def quantity_names(self) -> list[str]:
+        """Every quantity that was noted, sorted."""
+        return [name for (name,) in self._db.execute("SELECT DISTINCT name FROM quantity ORDER BY name")]
+
+    def answers(self, device: str, field: str, from_ms: int, to_ms: int) -> Iterator[tuple[int, float | None, str]]:
+        """Like `served`, with the registers in hex, and one after the other however many there are."""
+        return iter(
+            self._db.execute(
+                "SELECT t_ms, value, words FROM served WHERE device = ? AND field = ? AND t_ms >= ? AND t_ms < ?"
+                " ORDER BY t_ms, rowid",
+                (device, field, from_ms, to_ms),
+            )
+        )
+
     def words(self, device: str, field: str) -> list[tuple[int, str]]:
         """The registers that `device` showed for `field` as (civil ms UTC, hex words), in order of time."""
         return list(

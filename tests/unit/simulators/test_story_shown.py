@@ -119,7 +119,7 @@ def test_a_fault_leaves_a_gap_and_a_reset_begins_again_at_zero(what: str) -> Non
 
 @pytest.mark.parametrize("what", ["stuck", "spike", "saturated", "no_value", "frozen", "reset", "drift", "reboot"])
 def test_what_a_broken_sensor_shows_is_the_same_in_columns(what: str) -> None:
-    more = {"percent_per_day": 3.0} if what == "drift" else {}
+    more: dict[str, Any] = {"percent_per_day": 3.0} if what == "drift" else {}
     plan = loaded(faults=[fault(what, **more)])
     world = World(scenario=plan.scenario, origin_ms=ORIGIN_MS)
     t_ms = (ORIGIN_MS + 1000 * np.arange(0, 400, 7)).astype(np.int64)

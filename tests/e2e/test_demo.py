@@ -129,6 +129,7 @@ def _asset_of(register: dict[str, Any], device: str) -> str:
     return next(name for name, asset in assets.items() if asset["places"][0]["device"] == device)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "devices, indicator",
     [

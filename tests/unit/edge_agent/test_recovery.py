@@ -10,6 +10,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -400,19 +401,27 @@ def test_a_start_record_names_the_longest_losses_where_there_are_too_many() -> N
     assert min(last - first for _, first, last in kept) >= 4
 
 
-def test_a_copy_from_before_a_batch_was_dated_is_not_taken_for_it(path: Path) -> None:
+@pytest.mark.parametrize("copy_first", [False, True])
+def test_a_copy_from_before_a_batch_was_dated_is_not_taken_for_it(tmp_path: Path, copy_first: bool) -> None:
     """Rows that SQLite moves leave copies on free pages; what was sent with one date must not go with another."""
-    undated = path.read_bytes()
+    path, chance = tmp_path / "spool.db", random.Random(1)
+
+    async def write() -> None:
+        spool = await begin(path, OLD)
+        for seq in range(1, 9):
+            await spool.seal(replace(sealed(seq, chance, dated=False), body='{"from":0,"to":10000}'), [])
+        await spool.close()
 
     async def date() -> None:
-        spool = await begin(path, NOW)
+        spool = await begin(path, LATER)
         await spool.date(1_790_000_900_000)
         await spool.close()
 
+    asyncio.run(write())
+    undated = path.read_bytes()
     asyncio.run(date())
-    before = rows(path)
-    with path.open("ab") as file:
-        file.write(undated)
+    before, dated = rows(path), path.read_bytes()
+    path.write_bytes(undated + dated if copy_first else dated + undated)
     spoil(path, 0, bytes(PAGE_BYTES))
     check(path, before, at_least=len(before))
 

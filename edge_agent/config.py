@@ -51,6 +51,11 @@ class UplinkConfig(_Model):
     send_every_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=0, description="0 sends each batch when it is sealed; metered links save bytes with 60"
     )
+    bytes_per_s_max: Annotated[float, Field(ge=20, le=1e9)] | None = Field(
+        default=None,
+        description="most that the uplink may take in bytes per s over time, both ways and with all headers; alarms and"
+        " live readings go first, 1/8 is kept for the backlog; without it as much as the link carries",
+    )
 
     @model_validator(mode="after")
     def _protected(self) -> UplinkConfig:

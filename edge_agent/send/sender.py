@@ -9,14 +9,17 @@ import random
 from collections.abc import Callable
 
 from data_contract.batch import Span
-from data_contract.control import read_ack
+from data_contract.control import Ack, read_ack
 from data_contract.message import pack
 from data_contract.topics import READY, Channel, topic
 from edge_agent.errors import DiskFull, NotConnected
 from edge_agent.keep.spool import Spool, spans
-from edge_agent.ports import Link, Session
+from edge_agent.ports import SLOWEST_BYTES_PER_S, Link, Session
+from edge_agent.send.budget import Budget, wire_bytes
 from edge_agent.send.flight import Flight, Message
-from edge_agent.send.lanes import Lanes
+from edge_agent.send.forecast import FOREVER_S, Forecast
+from edge_agent.send.lanes import Chosen, Lanes
+from edge_agent.send.suspicion import RENEW_S, UNCONFIRMED_S, Cause, Suspicion
 
 log = logging.getLogger("loopgauge.edge.sender")
 
@@ -29,8 +32,8 @@ DISK_S_MAX = 60.0
 FLUSH_LOOK_S = 0.05
 UNANSWERED = "unanswered"
 """Why batches are set aside that the cloud never answers."""
-UNCONFIRMED_S = 300.0
-"""Connected, published, and nothing confirmed for this long is worth a warning."""
+RENEW_SPREAD = 0.25
+"""A session without answers is renewed up to this much later, so that a fleet does not come at once."""
 
 
 class Sender:
@@ -45,6 +48,7 @@ class Sender:
         spool: Spool,
         flight: Flight,
         lanes: Lanes,
+        budget: Budget,
         birth: Callable[[], bytes],
         send_every_s: float,
         rng: random.Random,
@@ -57,16 +61,21 @@ class Sender:
         self._spool = spool
         self._flight = flight
         self._lanes = lanes
+        self._budget = budget
+        self._suspicion = Suspicion()
+        self._forecast: Forecast | None = None
+        self._told_seq = 0
+        """Last batch of this run of which the forecast knows."""
+        self._runs = {spool.run}
+        """Runs of which something was sent from here."""
         self._birth = birth
         self._send_every_s = send_every_s
         self._rng = rng
         self._wake = asyncio.Event()
         self._done: dict[tuple[str, int], None] = {}
         self._away = False
-        self._warned = False
+        self._warned = Cause.NONE
         self._launched_s = float("-inf")
-        self._published_s: float | None = None
-        """When the first message was published that no ack has followed in this session."""
         self._promise = promise
         self._step_s = DISK_S_MAX + link.longest_s
         self.connected = False
@@ -84,6 +93,18 @@ class Sender:
     def look(self) -> None:
         """Something may have become worth sending."""
         self._wake.set()
+        if self._forecast is None:
+            return
+        now_s, run, told = asyncio.get_running_loop().time(), self._spool.run, self._told_seq
+        for held in reversed(self._spool.held.values()):
+            if held.run != run or held.seq <= told:
+                break
+            self._forecast.sealed(held.size, now_s)
+            self._told_seq = max(self._told_seq, held.seq)
+
+    def alarm(self, seq: int) -> None:
+        """This batch of the present run holds an alarm: it goes before all others. Told before `look`."""
+        self._lanes.alarm(seq)
 
     def confirmed(self) -> list[Span]:
         """What has been confirmed and is still in the spool; the next seal deletes it."""
@@ -111,11 +132,26 @@ class Sender:
 
     def unconfirmed_s(self, now_s: float) -> float:
         """For how long we have been publishing in this session without any ack; 0 where nothing is awaited."""
-        return 0.0 if self._published_s is None or not self._flight.batches else now_s - self._published_s
+        return self._suspicion.unconfirmed_s(now_s) if self._flight.batches else 0.0
+
+    def cause(self, now_s: float) -> Cause:
+        """Why nothing is confirmed, as far as can be told from here."""
+        return self._suspicion.cause(now_s) if self._flight.batches or not self.connected else Cause.NONE
+
+    def drain_s(self, waiting: int, now_s: float) -> float:
+        """Estimated real s until so many bytes of backlog are in the store; see `Forecast`."""
+        if self._forecast is None:
+            return 0.0
+        return self._forecast.drain_s(waiting, now_s, collecting_s=self._send_every_s)
+
+    def full_s(self, waiting: int, bytes_max: int, free: float | None, now_s: float) -> float:
+        """Estimated real s until the spool has no room if nothing were confirmed any more; see `Forecast`."""
+        return FOREVER_S if self._forecast is None else self._forecast.full_s(waiting, bytes_max, free, now_s)
 
     async def run(self) -> None:
         """Connect again and again, until cancelled."""
         pause_s = BACKOFF_MIN_S
+        self._forecast = Forecast(now_s=asyncio.get_running_loop().time())
         while True:
             self._promise(self._step_s)
             try:
@@ -132,18 +168,19 @@ class Sender:
 
     async def _session(self, session: Session) -> None:
         """One connection, from birth to its loss. Raises NotConnected."""
-        self._promise(self._step_s)
-        await session.publish(topic(self._gateway, Channel.ONLINE), b"1", retain=True)
-        self._promise(self._step_s)
-        await session.publish(topic(self._gateway, Channel.BIRTH), self._birth(), retain=True)
+        await self._hand_over(session, Channel.ONLINE, b"1", retain=True)
+        await self._hand_over(session, Channel.BIRTH, self._birth(), retain=True)
         if self._away:
             log.info("uplink: connected again")
             self._away = False
-        self._published_s = None
         self.connected = True
         self.connects += 1
         self._flight.connected()
-        self._lanes.reconnected(max((s for run, s in self._spool.held if run == self._spool.run), default=0))
+        self._suspicion.connected()
+        if self._forecast is not None:
+            self._forecast.connected(asyncio.get_running_loop().time())
+        newest = next(reversed(self._spool.held.values()), None)
+        self._lanes.reconnected(newest.seq if newest is not None and newest.run == self._spool.run else 0)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive(session), name="receive")
@@ -152,25 +189,46 @@ class Sender:
             error = group.exceptions[0]
             raise NotConnected(str(error)) from error
         finally:
-            self.connected, self._published_s = False, None
+            self.connected = False
+            self._suspicion.lost()
+            if self._forecast is not None:
+                self._forecast.lost()
+
+    async def _hand_over(self, session: Session, channel: Channel, payload: bytes, *, retain: bool = False) -> None:
+        """Publish, at the cost of the budget. Raises NotConnected."""
+        name = topic(self._gateway, channel)
+        self._budget.spend(wire_bytes(name, payload), asyncio.get_running_loop().time())
+        self._promise(self._step_s + len(payload) / SLOWEST_BYTES_PER_S)
+        await session.publish(name, payload, retain=retain)
 
     async def _receive(self, session: Session) -> None:
-        """Hear what the cloud says. That it says nothing is no hang but `unconfirmed_s`, so nothing is promised."""
+        """Hear what the cloud says. That it says nothing is no hang, so nothing is promised: see RENEW_S."""
         async for name, payload in session.messages():
             now_s = asyncio.get_running_loop().time()
             if name == READY:
                 self._flight.ready(now_s)
+                self._suspicion.ready(now_s)
             elif (ack := read_ack(payload)) is None:
                 self._flight.foreign_acks += 1
             else:
-                for run, first, last in self._flight.confirmed(ack, now_s):
-                    self._done.update({(run, seq): None for seq in range(first, last + 1)})
-                    self.acknowledged += last - first + 1
-                    self._published_s = None
+                self._acknowledged(ack, now_s)
             self._wake.set()
         raise NotConnected("the broker closed the connection")
 
+    def _acknowledged(self, ack: Ack, now_s: float) -> None:
+        if ack.run not in self._runs:
+            self._suspicion.foreign(now_s)
+        for run, first, last in self._flight.confirmed(ack, now_s):
+            keys = [(run, seq) for seq in range(first, last + 1)]
+            held = [self._spool.held[key].size for key in keys if key in self._spool.held]
+            if self._forecast is not None:
+                self._forecast.confirmed(sum(held), now_s)
+            self._done.update(dict.fromkeys(keys))
+            self.acknowledged += len(keys)
+            self._suspicion.confirmed()
+
     async def _send(self, session: Session) -> None:
+        renew_s = RENEW_S * (1 + RENEW_SPREAD * self._rng.random())
         while True:
             self._promise(self._step_s + IDLE_S)
             self._wake.clear()
@@ -178,11 +236,13 @@ class Sender:
             for given_up in self._flight.unanswered():
                 await self._set_aside(given_up.span)
                 self._promise(self._step_s + IDLE_S)
-            message = self._flight.due(now_s) or self._launch(now_s)
+            message = self._message(now_s)
             if message is not None:
                 await self._publish(session, message)
                 continue
             self._suspect(now_s)
+            if self.unconfirmed_s(now_s) > renew_s:
+                raise NotConnected(f"nothing was confirmed for {renew_s:.0f} s, so the session is made anew")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_s(now_s)):
                     await self._wake.wait()
@@ -195,26 +255,42 @@ class Sender:
         log.error("uplink: batches %d-%d of run %s are never answered; set aside", span[1], span[2], span[0])
 
     def _pause_s(self, now_s: float) -> float:
+        if wait_s := self._budget.wait_s(now_s):
+            return min(IDLE_S, wait_s)
         wake_s = self._flight.wake_s()
         pause_s = IDLE_S if wake_s is None else max(0.0, min(IDLE_S, wake_s - now_s))
         collecting_s = self._launched_s + self._send_every_s - now_s
         return min(pause_s, collecting_s) if collecting_s > 0 else pause_s
 
-    def _launch(self, now_s: float) -> Message | None:
+    def _message(self, now_s: float) -> Message | None:
+        """What to send now. What is in flight already goes before backlog, and after live data."""
+        if self._budget.wait_s(now_s):
+            return None
+        chosen = self._choose(now_s)
+        if chosen is None or chosen.backlog:
+            again = self._flight.due(now_s)
+            if again is not None or chosen is None:
+                return again
+        self._lanes.launched(chosen)
+        self._runs.add(chosen.span[0])
+        return self._flight.launch(chosen.span, chosen.size, backlog=chosen.backlog)
+
+    def _choose(self, now_s: float) -> Chosen | None:
         """The next message from the spool, if there is room for it and it is time."""
+        held = self._spool.held
         collecting = now_s - self._launched_s < self._send_every_s and not self.stopping
-        bytes_max, batches_max = self._flight.room()
-        if collecting or bytes_max <= 0 or batches_max <= 0:
+        if collecting and not self._lanes.urgent(held, self._taken):
             return None
-        chosen = self._lanes.next(self._spool.held, self._taken, bytes_max=bytes_max, batches_max=batches_max)
-        if chosen is None:
-            self._launched_s = now_s if self._send_every_s else self._launched_s
-            return None
-        span, size = chosen
-        if size > bytes_max and self._flight.batches:
-            return None
-        self._lanes.launched(span)
-        return self._flight.launch(span, size)
+        room, most = self._flight.room, self._budget.message_bytes_max
+        live, backlog = room(message_bytes_max=most), room(backlog=True, message_bytes_max=most)
+        chosen = self._lanes.next(held, self._taken, live=live, backlog=backlog)
+        if chosen is None and self._send_every_s and not collecting and not self._left():
+            self._launched_s = now_s
+        return chosen
+
+    def _left(self) -> bool:
+        """Whether anything waits that could be sent if there were room."""
+        return any(each.dated and not self._taken(each.run, each.seq) for each in reversed(self._spool.held.values()))
 
     def _taken(self, run: str, seq: int) -> bool:
         return (run, seq) in self._done or self._flight.holds(run, seq)
@@ -223,21 +299,19 @@ class Sender:
         rows = await self._spool.take(message.span)
         payload = pack(self._gateway, self._board, message.run, rows)
         self.redelivered += message.tries > 0
-        self._flight.sent(message, asyncio.get_running_loop().time())
-        if self._published_s is None:
-            self._published_s = asyncio.get_running_loop().time()
-        await session.publish(topic(self._gateway, Channel.DATA), payload)
+        loop = asyncio.get_running_loop()
+        self._flight.sent(message, loop.time(), len(payload))
+        self._suspicion.published(loop.time())
+        await self._hand_over(session, Channel.DATA, payload)
+        self._flight.taken(message, loop.time())
         self.sent += 1
 
     def _suspect(self, now_s: float) -> None:
-        """Say once when the broker takes our messages and nobody confirms them: MQTT 3.1.1 hides a refusal."""
-        unconfirmed_s = self.unconfirmed_s(now_s)
-        if not unconfirmed_s and self._warned:
+        """Say once when the broker takes our messages and nobody confirms them, and what to check."""
+        cause = self.cause(now_s)
+        if cause is not Cause.NONE and cause is not self._warned:
+            log.warning("uplink: published, but unconfirmed for %d s; %s", UNCONFIRMED_S, cause.advice)
+            self._warned = cause
+        elif self._warned is not Cause.NONE and not self._suspicion.waiting:
             log.info("uplink: batches are confirmed again")
-            self._warned = False
-        elif unconfirmed_s > UNCONFIRMED_S and not self._warned:
-            log.warning(
-                "uplink: published, but unconfirmed for %d s; check that ingest runs and the broker's ACL admits us",
-                UNCONFIRMED_S,
-            )
-            self._warned = True
+            self._warned = Cause.NONE

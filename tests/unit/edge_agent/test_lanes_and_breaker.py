@@ -10,6 +10,7 @@ import pytest
 from data_contract.message import BATCHES_MAX
 from edge_agent.keep.spool import Held, spans
 from edge_agent.read.breaker import FAILURES_MAX, PROBE_MAX_S, PROBE_MIN_S, Breaker
+from edge_agent.send.flight import Room
 from edge_agent.send.lanes import Lanes, merge
 
 OLD, NOW = "a" * 32, "b" * 32
@@ -18,6 +19,10 @@ Key = tuple[str, int]
 
 def spool(*held: tuple[str, int], size: int = 100, undated: frozenset[Key] = frozenset()) -> dict[Key, Held]:
     return {key: Held(*key, size, key not in undated) for key in held}
+
+
+def free(run: str, seq: int) -> bool:
+    return False
 
 
 def order(
@@ -30,9 +35,10 @@ def order(
     def taken(run: str, seq: int) -> bool:
         return (run, seq) in gone
 
-    while chosen := lanes.next(held, taken, bytes_max=bytes_max, batches_max=batches_max):
-        span, _ = chosen
-        lanes.launched(span)
+    room = Room(bytes_max, batches_max, True)
+    while chosen := lanes.next(held, taken, live=room, backlog=room):
+        span = chosen.span
+        lanes.launched(chosen)
         found.append(span)
         gone |= {(span[0], seq) for seq in range(span[1], span[2] + 1)}
     return found
@@ -49,10 +55,12 @@ def test_a_live_batch_that_did_not_fit_is_still_live_afterwards() -> None:
     held = spool(*((NOW, seq) for seq in range(1, 5)))
     lanes = Lanes(run=NOW)
     lanes.reconnected(3)
-    first = lanes.next(held, lambda run, seq: False, bytes_max=10, batches_max=5)
-    again = lanes.next(held, lambda run, seq: False, bytes_max=10**6, batches_max=5)
+    none, some, much = Room(10, 5, False), Room(10, 5, True), Room(10**6, 5, False)
+    assert lanes.next(held, free, live=none, backlog=none) is None
+    first = lanes.next(held, free, live=some, backlog=none)
+    again = lanes.next(held, free, live=much, backlog=much)
     assert first is not None and again is not None
-    assert first[0] == again[0] == (NOW, 4, 4)
+    assert first.span == again.span == (NOW, 4, 4)
 
 
 def test_a_gap_or_another_run_ends_a_message() -> None:
@@ -62,12 +70,12 @@ def test_a_gap_or_another_run_ends_a_message() -> None:
 
 def test_a_batch_without_a_date_waits_and_holds_up_no_other() -> None:
     held = spool((NOW, 1), (NOW, 2), (NOW, 3), undated=frozenset({(NOW, 2)}))
-    assert order(Lanes(run=NOW), held) == [(NOW, 1, 1), (NOW, 3, 3)]
+    assert order(Lanes(run=NOW), held) == [(NOW, 3, 3), (NOW, 1, 1)]
 
 
 def test_one_batch_larger_than_every_bound_still_goes_and_goes_alone() -> None:
     held = spool((NOW, 1), (NOW, 2), size=10**9)
-    assert order(Lanes(run=NOW), held, bytes_max=1000) == [(NOW, 1, 1), (NOW, 2, 2)]
+    assert order(Lanes(run=NOW), held, bytes_max=1000) == [(NOW, 2, 2), (NOW, 1, 1)]
 
 
 @pytest.mark.parametrize("seed", range(60))

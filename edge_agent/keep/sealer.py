@@ -175,7 +175,7 @@ class Sealer:
 
     async def _date(self) -> None:
         """Give undated batches their base, for good: as soon as the clock is trusted, or when the wait is over."""
-        if all(held.dated for held in self._spool.held.values()):
+        if not self._spool.held.undated:
             return
         segment = self._timeline.at(self._clock.mono_ms())
         with contextlib.suppress(DiskFull):  # they wait on; the seal has said that there is no room

@@ -6,13 +6,14 @@ The index knows of each batch only its place and size, so that deciding what to 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from data_contract.batch import Previous, Span
 from data_contract.message import Row
 from edge_agent.errors import DiskFull, Fatal
+from edge_agent.keep.index import Index
 from edge_agent.ports import Disk
 
 if TYPE_CHECKING:
@@ -25,16 +26,6 @@ UNKNOWN_MS = 253_402_300_799_000
 """Upper bound where nothing is known: the end of the year 9999."""
 PENDING_SPANS_MAX = 500
 """Spans that a batch lists at most; beyond, neighbouring spans are joined across the gap between them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A batch in the spool."""
-
-    run: str
-    seq: int
-    size: int
-    dated: bool
 
 
 def spans(keys: Iterable[tuple[str, int]]) -> list[Span]:
@@ -74,7 +65,7 @@ class Spool:
         self.previous: Previous | None = None
         self.backsteps = 0
         """How often civil time was put back in the runs before this one."""
-        self.held: dict[tuple[str, int], Held] = {}
+        self.held = Index()
         """Batches that are offered, oldest first."""
         self.oldest_ms: int | None = None
         """Civil ms at which the oldest of them ended; None while there is none. As of the last transaction."""
@@ -128,7 +119,7 @@ class Spool:
         )
         for run, seq, size, dated, reason in rows:
             if reason is None:
-                self.held[run, seq] = Held(run, seq, size, bool(dated))
+                self.held.add(run, seq, size, dated=bool(dated))
             else:
                 aside.setdefault(reason, []).append((run, seq))
         self.aside = [(*span, reason) for reason, keys in aside.items() for span in spans(keys)]
@@ -145,8 +136,7 @@ class Spool:
 
     def pending(self, confirmed: Sequence[Span]) -> list[Span]:
         """What is held and not yet confirmed, as spans; never more than PENDING_SPANS_MAX."""
-        done = {(run, seq) for run, first, last in confirmed for seq in range(first, last + 1)}
-        found = spans(key for key in self.held if key not in done)
+        found = list(self.held.spans(without=confirmed))
         if len(found) > PENDING_SPANS_MAX:
             whole: dict[str, tuple[int, int]] = {}
             for run, first, last in found:
@@ -183,7 +173,7 @@ class Spool:
             await self.forget(confirmed)
             await self._disk.run(insert, grows=True)
         self._drop(confirmed)
-        self.held[self.run, sealed.seq] = Held(self.run, sealed.seq, len(sealed.body), sealed.base_ms is not None)
+        self.held.add(self.run, sealed.seq, len(sealed.body), dated=sealed.base_ms is not None)
 
     async def forget(self, confirmed: Sequence[Span]) -> None:
         """Delete what has been confirmed. Raises DiskFull."""
@@ -200,9 +190,8 @@ class Spool:
             db.execute("DELETE FROM batch WHERE run_id=? AND seq BETWEEN ? AND ?", (self._ids[run], first, last))
 
     def _drop(self, confirmed: Sequence[Span]) -> None:
-        for run, first, last in confirmed:
-            for seq in range(first, last + 1):
-                self.held.pop((run, seq), None)
+        for span in confirmed:
+            self.held.drop(span)
 
     async def set_aside(self, span: Span, reason: str) -> None:
         """Keep these batches, but offer them no more."""
@@ -233,7 +222,7 @@ class Spool:
             _date_ends(db)
 
         await self._disk.run(work)
-        self._all_dated()
+        self.held.all_dated()
 
     async def guess(self) -> None:
         """The wait for a trusted clock is over: undated batches go with what the clock said, marked as an estimate."""
@@ -246,10 +235,7 @@ class Spool:
             _date_ends(db)
 
         await self._disk.run(work)
-        self._all_dated()
-
-    def _all_dated(self) -> None:
-        self.held = {key: held if held.dated else replace(held, dated=True) for key, held in self.held.items()}
+        self.held.all_dated()
 
     async def take(self, span: Span) -> list[Row]:
         """The rows of a span, as they are to be sent. Each must be held and dated."""

@@ -145,6 +145,11 @@ class Flight:
         """Whether a batch is in flight."""
         return any(m.run == run and m.first <= seq <= m.last for m in self._messages)
 
+    @property
+    def spans(self) -> list[Span]:
+        """What is in flight."""
+        return [message.span for message in self._messages]
+
     def room(self, *, backlog: bool = False, message_bytes_max: float = math.inf) -> Room:
         """What the next message of live data, or of backlog, may hold. `message_bytes_max`: as sent."""
         bytes_max, batches_max = float(self._bytes_max), float(self._batches_most())

@@ -7,14 +7,12 @@ What live data cannot bring out in time becomes backlog: the newest goes first, 
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Reversible
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from data_contract.batch import Span
 from data_contract.message import BATCHES_MAX, BODY_BYTES_MAX
-from edge_agent.keep.spool import Held
+from edge_agent.keep.index import SEQ_MAX, Held, Index, Spans
 from edge_agent.send.flight import Room
 
 MESSAGE_PLAIN_MAX = BODY_BYTES_MAX // 8
@@ -25,18 +23,6 @@ BACKLOG_ONE_IN = 8
 
 ALARMS_MAX = 1_000
 """Batches with an alarm that are remembered as such; the oldest beyond are sent as what they are by age."""
-
-Key = tuple[str, int]
-
-
-class InOrder(Protocol):
-    """What the spool holds, oldest first."""
-
-    def __contains__(self, key: object, /) -> bool: ...
-
-    def __getitem__(self, key: Key, /) -> Held: ...
-
-    def values(self) -> Reversible[Held]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +60,7 @@ class Lanes:
     def __init__(self, *, run: str) -> None:
         self._run = run
         self._live_from = 1
-        self._alarms: dict[Key, None] = {}
+        self._alarms = Spans()
         self._behind = 0.0
         """Plain bytes that live data has had beyond its share while backlog waited."""
 
@@ -84,30 +70,32 @@ class Lanes:
 
     def alarm(self, seq: int) -> None:
         """This batch of the present run holds an alarm."""
-        self._alarms[self._run, seq] = None
-        while len(self._alarms) > ALARMS_MAX:
-            self._alarms.pop(next(iter(self._alarms)))
+        self._alarms.add((self._run, seq, seq))
+        while self._alarms.count > ALARMS_MAX:
+            run, first, _ = next(iter(self._alarms))
+            self._alarms.discard((run, first, first))
 
-    def urgent(self, held: InOrder, taken: Callable[[str, int], bool]) -> bool:
+    def urgent(self, held: Index, taken: Sequence[Span]) -> bool:
         """Whether an alarm waits to be sent."""
         return self._alarm(held, taken) is not None
 
-    def _alarm(self, held: InOrder, taken: Callable[[str, int], bool]) -> Held | None:
+    def _alarm(self, held: Index, taken: Sequence[Span]) -> Held | None:
         """The oldest alarm that waits; those that are no longer held are forgotten."""
-        for key in [key for key in self._alarms if key not in held]:
-            del self._alarms[key]
-        found = (held[key] for key in self._alarms if held[key].dated and not taken(*key))
-        return next(found, None)
+        if not self._alarms.count:
+            return None
+        self._alarms = Spans(held.spans(within=self._alarms))
+        return next(held.batches(held.spans(within=self._alarms, without=taken, dated=True)), None)
 
-    def next(self, held: InOrder, taken: Callable[[str, int], bool], *, live: Room, backlog: Room) -> Chosen | None:
+    def next(self, held: Index, taken: Sequence[Span], *, live: Room, backlog: Room) -> Chosen | None:
         """What to launch, None where nothing waits or nothing has room.
 
-        `held`: oldest first; `taken`: not to offer; `live`, `backlog`: what a message of each may hold.
+        `taken`: not to offer; `live`, `backlog`: what a message of each may hold.
         """
-        alarm = self._alarm(held, taken)
-        new = itertools.takewhile(self._is_live, reversed(held.values()))
-        ahead = self._fitting([alarm] if alarm else _offered(new, taken), live, backlog=False)
-        rest = self._fitting(_offered(held.values(), taken, but=self._is_live), backlog, backlog=True)
+        alarm, new = self._alarm(held, taken), [(self._run, self._live_from, SEQ_MAX)]
+        newest = _newest_first(held, list(held.spans(within=new, without=taken, dated=True)))
+        ahead = self._fitting(newest if alarm is None else [alarm], live, backlog=False)
+        oldest = held.batches(held.spans(without=[*taken, *new], dated=True))
+        rest = self._fitting(oldest, backlog, backlog=True)
         due = rest is not None and alarm is None and self._behind >= self._cost(rest)
         chosen = rest if ahead is None or due else ahead
         return replace(chosen, contested=True) if chosen and ahead and rest else chosen
@@ -116,9 +104,6 @@ class Lanes:
     def _cost(chosen: Chosen) -> float:
         """Its part in `_behind`: as much of live data as of backlog cancels out where the shares are kept."""
         return chosen.size * (BACKLOG_ONE_IN - 1 if chosen.backlog else 1) / BACKLOG_ONE_IN
-
-    def _is_live(self, batch: Held) -> bool:
-        return batch.run == self._run and batch.seq >= self._live_from
 
     @staticmethod
     def _fitting(offered: Iterable[Held], room: Room, *, backlog: bool) -> Chosen | None:
@@ -138,7 +123,5 @@ class Lanes:
             self._live_from = last + 1
 
 
-def _offered(
-    held: Iterable[Held], taken: Callable[[str, int], bool], but: Callable[[Held], bool] = lambda batch: False
-) -> Iterable[Held]:
-    return (batch for batch in held if batch.dated and not but(batch) and not taken(batch.run, batch.seq))
+def _newest_first(held: Index, spans: Sequence[Span]) -> Iterator[Held]:
+    return (held[run, seq] for run, first, last in reversed(spans) for seq in range(last, first - 1, -1))

@@ -13,7 +13,8 @@ from data_contract.control import Ack, read_ack
 from data_contract.message import pack
 from data_contract.topics import READY, Channel, topic
 from edge_agent.errors import DiskFull, NotConnected
-from edge_agent.keep.spool import Spool, spans
+from edge_agent.keep.index import SEQ_MAX, Spans
+from edge_agent.keep.spool import Spool
 from edge_agent.ports import SLOWEST_BYTES_PER_S, Link, Session
 from edge_agent.send.budget import Budget, wire_bytes
 from edge_agent.send.flight import Flight, Message
@@ -72,7 +73,8 @@ class Sender:
         self._send_every_s = send_every_s
         self._rng = rng
         self._wake = asyncio.Event()
-        self._done: dict[tuple[str, int], None] = {}
+        self._done = Spans()
+        """What the cloud has confirmed; it stays in the spool until the next seal."""
         self._away = False
         self._warned = Cause.NONE
         self._launched_s = float("-inf")
@@ -95,12 +97,10 @@ class Sender:
         self._wake.set()
         if self._forecast is None:
             return
-        now_s, run, told = asyncio.get_running_loop().time(), self._spool.run, self._told_seq
-        for held in reversed(self._spool.held.values()):
-            if held.run != run or held.seq <= told:
-                break
-            self._forecast.sealed(held.size, now_s)
-            self._told_seq = max(self._told_seq, held.seq)
+        held, run = self._spool.held, self._spool.run
+        _, size = held.weigh([(run, self._told_seq + 1, SEQ_MAX)])
+        self._forecast.sealed(size, asyncio.get_running_loop().time())
+        self._told_seq = max(self._told_seq, held.last(run))
 
     def alarm(self, seq: int) -> None:
         """This batch of the present run holds an alarm: it goes before all others. Told before `look`."""
@@ -108,13 +108,13 @@ class Sender:
 
     def confirmed(self) -> list[Span]:
         """What has been confirmed and is still in the spool; the next seal deletes it."""
-        self._done = {key: None for key in self._done if key in self._spool.held}
-        return spans(self._done)
+        self._done = Spans(self._spool.held.spans(within=self._done))
+        return list(self._done)
 
     @property
     def settled(self) -> bool:
         """Everything that is held and dated has been confirmed."""
-        return all(key in self._done or not held.dated for key, held in self._spool.held.items())
+        return self.waiting()[0] <= self._spool.held.undated
 
     async def flush(self, wait_s: float) -> None:
         """The agent stops: send all that is dated, and give it so many s at most to be confirmed."""
@@ -127,8 +127,9 @@ class Sender:
 
     def waiting(self) -> tuple[int, int]:
         """(batches, bytes) that are held and not confirmed."""
-        sizes = [held.size for key, held in self._spool.held.items() if key not in self._done]
-        return len(sizes), sum(sizes)
+        held = self._spool.held
+        batches, size = held.weigh(self._done)
+        return len(held) - batches, held.bytes - size
 
     def unconfirmed_s(self, now_s: float) -> float:
         """For how long we have been publishing in this session without any ack; 0 where nothing is awaited."""
@@ -179,8 +180,7 @@ class Sender:
         self._suspicion.connected()
         if self._forecast is not None:
             self._forecast.connected(asyncio.get_running_loop().time())
-        newest = next(reversed(self._spool.held.values()), None)
-        self._lanes.reconnected(newest.seq if newest is not None and newest.run == self._spool.run else 0)
+        self._lanes.reconnected(self._spool.held.last(self._spool.run))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive(session), name="receive")
@@ -218,13 +218,11 @@ class Sender:
     def _acknowledged(self, ack: Ack, now_s: float) -> None:
         if ack.run not in self._runs:
             self._suspicion.foreign(now_s)
-        for run, first, last in self._flight.confirmed(ack, now_s):
-            keys = [(run, seq) for seq in range(first, last + 1)]
-            held = [self._spool.held[key].size for key in keys if key in self._spool.held]
+        for span in self._flight.confirmed(ack, now_s):
             if self._forecast is not None:
-                self._forecast.confirmed(sum(held), now_s)
-            self._done.update(dict.fromkeys(keys))
-            self.acknowledged += len(keys)
+                self._forecast.confirmed(self._spool.held.weigh([span])[1], now_s)
+            self._done.add(span)
+            self.acknowledged += span[2] - span[1] + 1
             self._suspicion.confirmed()
 
     async def _send(self, session: Session) -> None:
@@ -277,23 +275,20 @@ class Sender:
 
     def _choose(self, now_s: float) -> Chosen | None:
         """The next message from the spool, if there is room for it and it is time."""
-        held = self._spool.held
+        held, taken = self._spool.held, self._taken()
         collecting = now_s - self._launched_s < self._send_every_s and not self.stopping
-        if collecting and not self._lanes.urgent(held, self._taken):
+        if collecting and not self._lanes.urgent(held, taken):
             return None
         room, most = self._flight.room, self._budget.message_bytes_max
         live, backlog = room(message_bytes_max=most), room(backlog=True, message_bytes_max=most)
-        chosen = self._lanes.next(held, self._taken, live=live, backlog=backlog)
-        if chosen is None and self._send_every_s and not collecting and not self._left():
+        chosen = self._lanes.next(held, taken, live=live, backlog=backlog)
+        if chosen is None and self._send_every_s and not collecting and not any(held.spans(without=taken, dated=True)):
             self._launched_s = now_s
         return chosen
 
-    def _left(self) -> bool:
-        """Whether anything waits that could be sent if there were room."""
-        return any(each.dated and not self._taken(each.run, each.seq) for each in reversed(self._spool.held.values()))
-
-    def _taken(self, run: str, seq: int) -> bool:
-        return (run, seq) in self._done or self._flight.holds(run, seq)
+    def _taken(self) -> list[Span]:
+        """What is not to be offered: in flight, or confirmed."""
+        return [*self._done, *self._flight.spans]
 
     async def _publish(self, session: Session, message: Message) -> None:
         rows = await self._spool.take(message.span)

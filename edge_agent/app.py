@@ -307,6 +307,7 @@ class Agent:
             backsteps=lambda: timeline.at(clock.mono_ms()).backsteps,
             pollers=pollers,
             devices=len(self._devices),
+            spool_bytes_max=self._config.spool.bytes_max,
             now_s=asyncio.get_running_loop().time,
         )
 

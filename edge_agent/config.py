@@ -194,7 +194,7 @@ class EdgeConfig(_Model):
     health_every_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         default=300,
         description="how often the gateway reports on itself as the device `gateway`, in s: disk, spool, uplink, clock,"
-        " temperature; each report is some 200 bytes on the way; 0 for never",
+        " temperature; each report is some 250 bytes on the way; 0 for never",
     )
     metrics: MetricsConfig | None = Field(default=None, description="figures of the agent for Prometheus")
     privacy: PrivacyConfig | None = Field(default=None, description="required where a profile reads personal fields")

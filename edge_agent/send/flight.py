@@ -171,7 +171,8 @@ class Flight:
         """What is measured counts only while acks come: a cloud that fell silent gets no more than any."""
         if self._quiet or self.goodput is None or not self._batches:
             return self._batches_max
-        fast = min(self._goodput.window(), self._bytes_max) / (self._packed / self._batches)
+        # So many that the bytes are what limits the backlog.
+        fast = min(self._goodput.window(), self._bytes_max) / (self._packed / self._batches) / BACKLOG_SHARE
         return max(self._batches_max, min(int(fast), FAST_BATCHES_MAX))
 
     def launch(self, span: Span, plain: int, *, backlog: bool = False) -> Message:

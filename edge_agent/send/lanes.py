@@ -21,7 +21,7 @@ MESSAGE_PLAIN_MAX = BODY_BYTES_MAX // 8
 BACKLOG_ONE_IN = 8
 """Of so many bytes that are sent while both wait, at least one is backlog."""
 
-ALARMS_MAX = 1_000
+ALARMS_MAX = 200
 """Batches with an alarm that are remembered as such; the oldest beyond are sent as what they are by age."""
 
 

@@ -38,6 +38,11 @@ class Cause(IntEnum):
     SECOND_GATEWAY = 5
 
     @property
+    def title(self) -> str:
+        """It in words."""
+        return self.name.lower().replace("_", " ")
+
+    @property
     def advice(self) -> str:
         """What to check."""
         return _ADVICE[self]
@@ -93,7 +98,8 @@ class Suspicion:
 
     def ready(self, now_s: float) -> None:
         """A worker says that it can store."""
-        self._ready_s = now_s
+        if self._ready_s is None:
+            self._ready_s = now_s
 
     def unconfirmed_s(self, now_s: float) -> float:
         """For how long messages have been published in this session without any ack."""

@@ -44,6 +44,7 @@ from edge_agent.read.pace import Pace
 from edge_agent.read.poller import Poller, PollPlan
 from edge_agent.read.pseudonym import KEY_BYTES_MIN
 from edge_agent.report import BUS, Report
+from edge_agent.send.budget import Budget
 from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import Lanes
 from edge_agent.send.link import MqttLink, tls_context
@@ -57,8 +58,6 @@ from yaml_models.files import read_secret
 
 log = logging.getLogger("loopgauge.edge")
 
-FLIGHT_BYTES_MAX = 262_144
-FLIGHT_BATCHES_MAX = 32
 STOP_WAIT_S = 5.0
 """How long a stopping agent waits for the last batches to be confirmed; what is not, waits on disk."""
 BUSY_S = 10.0
@@ -138,7 +137,7 @@ class Agent:
         self._report: Report | None = None
         self.run_id = f"{ports.rng.getrandbits(128):032x}"
         self.spool = Spool(disk=ports.disk, run=self.run_id, boot=ports.clock.boot, wrecks=recovered.wrecks)
-        self.flight = Flight(bytes_max=FLIGHT_BYTES_MAX, batches_max=FLIGHT_BATCHES_MAX, rng=ports.rng)
+        self.flight = Flight(rng=ports.rng)
         self.sender = Sender(
             gateway=config.gateway,
             board=board,
@@ -146,6 +145,7 @@ class Agent:
             spool=self.spool,
             flight=self.flight,
             lanes=Lanes(run=self.run_id),
+            budget=Budget(bytes_per_s=config.uplink.bytes_per_s_max),
             birth=self._birth,
             send_every_s=config.uplink.send_every_s,
             rng=ports.rng,
@@ -313,6 +313,7 @@ class Agent:
             backsteps=lambda: timeline.at(clock.mono_ms()).backsteps,
             pollers=pollers,
             devices=len(self._devices),
+            spool_bytes_max=self._config.spool.bytes_max,
             now_s=asyncio.get_running_loop().time,
         )
 

@@ -84,6 +84,10 @@ class Disk(Protocol):
         """Finish and let the file go."""
 
 
+SLOWEST_BYTES_PER_S = 1_000
+"""A link slower than this counts as none: a message is given the time that its bytes take at this rate."""
+
+
 class Session(Protocol):
     """A connected link."""
 
@@ -99,7 +103,10 @@ class Link(Protocol):
 
     @property
     def longest_s(self) -> float:
-        """The longest real time that one step takes: to connect, to publish, or to let go."""
+        """The longest real time that one step takes: to connect, to publish, or to let go.
+
+        To publish takes longer by the time of its bytes at SLOWEST_BYTES_PER_S.
+        """
 
     def connect(self) -> AbstractAsyncContextManager[Session]:
         """A session that has subscribed to the gateway's ack topic and to `ready` already. Raises NotConnected."""

@@ -15,6 +15,7 @@ import aiomqtt
 from data_contract.topics import READY, Channel, topic
 from edge_agent.config import UplinkConfig
 from edge_agent.errors import Fatal, NotConnected
+from edge_agent.ports import SLOWEST_BYTES_PER_S
 from yaml_models import tls
 from yaml_models.bad_file import BadFile
 
@@ -51,12 +52,15 @@ def _keepalive_s(config: UplinkConfig) -> int:
 class MqttSession:
     """A connected session."""
 
-    def __init__(self, client: aiomqtt.Client) -> None:
+    def __init__(self, client: aiomqtt.Client, *, timeout_s: float) -> None:
         self._client = client
+        self._timeout_s = timeout_s
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        # A slow link is no silent broker: it would be left and joined again without end, each time for the same bytes.
+        timeout_s = self._timeout_s + len(payload) / SLOWEST_BYTES_PER_S
         try:
-            await self._client.publish(topic, payload, qos=1, retain=retain)
+            await self._client.publish(topic, payload, qos=1, retain=retain, timeout=timeout_s)
         except (aiomqtt.MqttError, ValueError) as error:
             raise NotConnected(str(error)) from error
 
@@ -104,7 +108,7 @@ class MqttLink:
                 # An ack that is lost on the way is asked for again by a repeat; QoS 1 would cost two packets for each.
                 await client.subscribe([(topic(self._gateway, Channel.ACK), 0), (READY, 1)])
                 try:
-                    yield MqttSession(client)
+                    yield MqttSession(client, timeout_s=config.timeout_s)
                 except asyncio.CancelledError:
                     # The agent stops: a clean disconnect takes the last will back, so it is said here.
                     with contextlib.suppress(aiomqtt.MqttError):

@@ -28,6 +28,10 @@ class BrokerTwin:
         self.twice = 0.0
         self.cut_off: set[str] = set()
         """Gateways whose way to the broker is cut: their connections hang first, and break then."""
+        self.refuses: set[str] = set()
+        """Gateways whose data its access rights refuse: answered with success, and dropped."""
+        self.bytes_per_s = float("inf")
+        """What each gateway's way to the broker carries."""
         self.sessions: dict[str, SessionTwin] = {}
         self.consumers: list[ConsumerTwin] = []
         self._turn = 0
@@ -95,12 +99,13 @@ class SessionTwin:
 
     async def publish(self, name: str, payload: bytes, *, retain: bool = False) -> None:
         self._life.step("publish.before")
-        await asyncio.sleep(self._broker.delay_s)
+        await asyncio.sleep(self._broker.delay_s + len(payload) / self._broker.bytes_per_s)
         if not self._open or self._broker.down or self._gateway in self._broker.cut_off:
             raise NotConnected("the connection was lost")
         if retain:
             self._broker.retained[name] = payload
-        self._broker.carry(name, payload)
+        if self._gateway not in self._broker.refuses:
+            self._broker.carry(name, payload)
         self._life.step("publish.after")
 
     async def messages(self) -> AsyncIterator[tuple[str, bytes]]:

@@ -43,7 +43,7 @@ def test_all_fields_are_stored_and_a_sensor_that_is_not_there_is_missing_by_caus
         assert said["spool_batches"] <= 1
         devices = [body_of(sealed.body).devices for sealed in gateway.sealed.values()]
         counts = [of["gateway"].counts for of in devices if "gateway" in of]
-        assert {json.dumps(each) for each in counts} == {'{"health": [11, 10, {"invalid": 1}]}'}
+        assert {json.dumps(each) for each in counts} == {'{"health": [16, 15, {"invalid": 1}]}'}
         gateway.board.state = BoardState(temperature_c=48.312)
         await asyncio.sleep(120)
         assert newest(world)["temperature_c"] == 48.3

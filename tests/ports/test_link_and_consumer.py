@@ -156,7 +156,7 @@ def test_an_ack_that_comes_right_after_connecting_is_not_missed(play: Play) -> N
             await other.publish(READY, b"ready")
             await other.publish(topic("gw-2", Channel.ACK), b"not ours")
             found = set()
-            async for name, payload in session.messages():
+            async for name, payload, _ in session.messages():
                 found.add((name, payload))
                 if len(found) == 2:
                     break
@@ -187,7 +187,7 @@ def test_what_a_worker_publishes_reaches_the_gateway_that_it_names(play: Play) -
         async with broker.link("gw-1").connect() as session:
             await heard(consumer, session)
             consumer.publish(ACK, b'{"run":"r"}')
-            async for name, payload in session.messages():
+            async for name, payload, _ in session.messages():
                 assert (name, payload) == (ACK, b'{"run":"r"}')
                 break
 

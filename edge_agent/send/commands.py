@@ -112,7 +112,7 @@ class Commands:
         return Reply(run=self._run, n=order.command.n, verb=order.verb, ok=ok, text=text, last_n=self._last_n)
 
     def _refuse(self, why: Refusal, verb: str, command: Command | None, text: str, now_s: float) -> Reply | None:
-        self.refused[why] += 1
+        self.refused[why.value] += 1
         if not self._worth_saying.take(now_s):
             return None
         return Reply(

@@ -62,6 +62,9 @@ def test_what_the_broker_kept_is_not_obeyed_however_fresh_it_looks() -> None:
 
 def test_who_was_refused_does_not_see_the_same_command_obeyed_later() -> None:
     of = commands()
+    assert why(of, "dance", payload(1)) is Refusal.UNKNOWN_VERB
+    assert why(of, "birth", payload(1)) is Refusal.REPLAYED
+    of = commands()
     for n in range(1, BURST_MAX + 2):
         why(of, "dance", payload(n))
     assert of.refused == {Refusal.UNKNOWN_VERB: BURST_MAX, Refusal.TOO_MANY: 1}

@@ -160,6 +160,7 @@ def test_reread_shows_what_the_devices_say_and_the_ledger_knows_nothing_of_it(tm
         own_device = next(each for each in reply.devices if each.device == "gateway")
         assert (own_device.values["temperature_c"], own_device.quality) == (None, {"temperature_c": 3})
         assert reply.ok
+        await asyncio.sleep(2)
         one = await desk.ask("reread", 2, device="meter-2")
         assert one.ok and [each.device for each in one.devices] == ["meter-2"]
         assert one.text == "3 of 3 fields read"
@@ -198,6 +199,9 @@ def test_reread_forgets_that_a_device_was_asleep_and_a_dead_one_costs_its_neighb
         assert dead.detail == "no answer"
         assert asked.count(1) == 1, "each of its requests took a time-out of its own"
         assert not next(each for each in reply.devices if each.device == "meter-2").missing
+        await asyncio.sleep(60)
+        assert asked.count(1) >= 5, "it is probed as rarely as before"
+        await asyncio.sleep(-asyncio.get_running_loop().time() % 5 + 1)
         desk.gateway.bus.silent.clear()
         assert (await desk.ask("reread", 2, device="meter-1")).ok
         before = len(asked)
@@ -209,6 +213,33 @@ def test_reread_forgets_that_a_device_was_asleep_and_a_dead_one_costs_its_neighb
         "meter-1: no reading: no answer (timeout)",
         "meter-1: answers again",
     ]
+
+
+def test_a_line_of_dead_devices_does_not_make_a_reread_cost_its_neighbour_a_slot(tmp_path: Path) -> None:
+    async def script(desk: Desk) -> None:
+        meter = desk.gateway.config.devices["meter-1"]
+        dead = {
+            f"dead-{unit}": meter.model_copy(update={"unit_id": unit, "every_s": {"main": 3600, "slow": 3600}})
+            for unit in range(10, 30)
+        }
+        await desk.world.stop_gateway(desk.gateway)
+        devices = {**desk.gateway.config.devices, **dead}
+        desk.gateway.config = desk.gateway.config.model_copy(update={"devices": devices})
+        desk.world.start_gateway(desk.gateway)
+        await asyncio.sleep(23)
+        reply = await desk.ask("reread", 1)
+        assert reply.text == "17 of 77 fields read"
+        await asyncio.sleep(30)
+
+    desk = play(tmp_path, script)
+    of_neighbours = [
+        causes
+        for sealed in desk.gateway.sealed.values()
+        for name, of in body_of(sealed.body).devices.items()
+        if name in ("meter-1", "meter-2")
+        for _, _, causes in of.counts.values()
+    ]
+    assert len(of_neighbours) > 10 and not any(of_neighbours)
 
 
 def test_a_reread_on_a_hung_bus_ends_and_tells_what_it_has(tmp_path: Path) -> None:
@@ -248,6 +279,25 @@ def test_restart_answers_stops_in_order_and_asks_to_be_started_again(tmp_path: P
         desk.world.broker.carry(command_topic("gw-1", "restart"), recorded)
         await asyncio.sleep(12)
         assert desk.replies[-1].refused == "other_run" and not gateway.task.done()
+
+    play(tmp_path, script)
+
+
+def test_a_restart_is_answered_even_where_nothing_else_may_be_sent(tmp_path: Path) -> None:
+    """While the time is not known, no batch leaves, and so a stop has nothing to wait for."""
+
+    async def script(desk: Desk) -> None:
+        await desk.world.stop_gateway(desk.gateway)
+        desk.gateway.clock.trusted = False
+        desk.world.start_gateway(desk.gateway)
+        await asyncio.sleep(12)
+        assert desk.gateway.task is not None
+        desk.send("restart", 1)
+        await desk.gateway.task
+        assert [reply.verb for reply in desk.replies] == ["restart"]
+        desk.gateway.clock.trusted = True
+        desk.world.start_gateway(desk.gateway)
+        await asyncio.sleep(5)
 
     play(tmp_path, script)
 

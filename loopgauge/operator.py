@@ -87,7 +87,9 @@ SAMPLE: dict[str, object] = {
 class Operator:
     """A connection to the broker that hears one gateway."""
 
-    def __init__(self, client: mqtt.Client, heard: queue.Queue[mqtt.MQTTMessage], gateway: str, name: str) -> None:
+    def __init__(
+        self, client: mqtt.Client, heard: queue.Queue[mqtt.MQTTMessage | None], gateway: str, name: str
+    ) -> None:
         self._client = client
         self._heard = heard
         self._gateway = gateway
@@ -132,17 +134,21 @@ class Operator:
         )
 
     def _next(self, until_s: float) -> mqtt.MQTTMessage | None:
+        """What arrives before an instant; None: nothing did. Raises NoAnswer."""
         try:
-            return self._heard.get(timeout=max(0.0, until_s - time.monotonic()))
+            message = self._heard.get(timeout=max(0.0, until_s - time.monotonic()))
         except queue.Empty:
             return None
+        if message is None:
+            raise NoAnswer("the broker has ended the connection: is the same certificate in use for another command?")
+        return message
 
 
 @contextmanager
 def connect(config: OperatorConfig, gateway: str) -> Iterator[Operator]:
     """A connection that hears the gateway's birth, online and reply. Raises BadFile, NoAnswer."""
     answers: queue.Queue[str] = queue.Queue()
-    heard: queue.Queue[mqtt.MQTTMessage] = queue.Queue()
+    heard: queue.Queue[mqtt.MQTTMessage | None] = queue.Queue()
     client = mqtt.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
     broker = config.broker
     if broker.tls is not None:
@@ -153,6 +159,7 @@ def connect(config: OperatorConfig, gateway: str) -> Iterator[Operator]:
         )
     client.on_connect = lambda _c, _u, _f, reason, _p: answers.put(str(reason))
     client.on_subscribe = lambda _c, _u, _m, _r, _p: answers.put("subscribed")
+    client.on_disconnect = lambda _c, _u, _f, _r, _p: heard.put(None)
     client.on_message = lambda _c, _u, message: heard.put(message)
     where = f"{broker.host}:{broker.port}"
     client.connect_timeout = CONNECT_S_MAX

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from edge_agent.errors import NotSampled
 
@@ -88,14 +88,22 @@ SLOWEST_BYTES_PER_S = 1_000
 """A link slower than this counts as none: a message is given the time that its bytes take at this rate."""
 
 
+class Heard(NamedTuple):
+    """What arrived on a subscribed topic. `retained`: the broker had kept it, and nobody knows since when."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+
+
 class Session(Protocol):
     """A connected link."""
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Hand a message to the broker and wait until it has it, which says nothing of storage. Raises NotConnected."""
 
-    def messages(self) -> AsyncIterator[tuple[str, bytes]]:
-        """(topic, payload) of what arrives on the subscribed topics; raises NotConnected when the link goes down."""
+    def messages(self) -> AsyncIterator[Heard]:
+        """What arrives on the subscribed topics; raises NotConnected when the link goes down."""
 
 
 class Link(Protocol):
@@ -109,7 +117,7 @@ class Link(Protocol):
         """
 
     def connect(self) -> AbstractAsyncContextManager[Session]:
-        """A session that has subscribed to the gateway's ack topic and to `ready` already. Raises NotConnected."""
+        """A session that has subscribed to the gateway's acks and commands and to `ready`. Raises NotConnected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from edge_agent.keep.tally import Tally
 from edge_agent.own_device import Vitals
 from edge_agent.ports import Board, Clock
 from edge_agent.read.poller import Poller
+from edge_agent.send.commands import Commands
 from edge_agent.send.flight import Flight
 from edge_agent.send.sender import UNANSWERED, Sender
 from edge_agent.send.suspicion import Cause
@@ -31,6 +32,7 @@ class Report:
         spool: Spool,
         flight: Flight,
         sender: Sender,
+        commands: Commands,
         tally: Tally,
         promises: Promises,
         backsteps: Callable[[], int],
@@ -46,6 +48,7 @@ class Report:
         self._spool = spool
         self._flight = flight
         self._sender = sender
+        self._commands = commands
         self._tally = tally
         self._promises = promises
         self._backsteps = backsteps
@@ -153,6 +156,20 @@ class Report:
             gauge("loopgauge_edge_flight_bytes", "Bytes under way.", self._flight.bytes),
             gauge("loopgauge_edge_connected", "1 while connected to the broker.", vitals.connected),
             counter("loopgauge_edge_connects_total", "Connections made to the broker.", sender.connects),
+            by_label(
+                "loopgauge_edge_commands_obeyed_total",
+                "Commands admitted, by verb.",
+                "counter",
+                "verb",
+                self._commands.obeyed,
+            ),
+            by_label(
+                "loopgauge_edge_commands_refused_total",
+                "Commands refused, by reason.",
+                "counter",
+                "reason",
+                self._commands.refused,
+            ),
         ]
 
     def _of_program(self) -> list[Metric]:

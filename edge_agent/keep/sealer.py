@@ -76,7 +76,15 @@ class Sealer:
         self._began_s = 0.0
         self._waiting = False
         """Batches wait for a clock that can be trusted, and that has been said."""
+        self._now: asyncio.Future[bool] | None = None
+        """Somebody waits for a seal before its time."""
         self._stop = asyncio.Event()
+
+    def now(self) -> asyncio.Future[bool]:
+        """Seal what has its outcome without waiting for the end of the interval; whether the disk took it."""
+        if self._now is None or self._now.done():
+            self._now = asyncio.get_running_loop().create_future()
+        return self._now
 
     def stop(self) -> None:
         """End `run` when the seal at hand is done."""
@@ -91,6 +99,8 @@ class Sealer:
             if to is None:
                 return
             await self.seal(to)
+            if self._now is not None and not self._now.done():
+                self._now.set_result(not self._full)
             self._promise(SEAL_S_MAX)
             if not self._full:  # a batch that waits for room keeps one base from its begin to its end
                 self._observe()
@@ -118,7 +128,8 @@ class Sealer:
                 return boundary
             if mono >= boundary and watermark >= boundary:
                 return boundary
-            if self._interval.bytes_about >= SEAL_BYTES and min(watermark, mono) > self._tried:
+            early = self._interval.bytes_about >= SEAL_BYTES or (self._now is not None and not self._now.done())
+            if early and min(watermark, mono) > self._tried:
                 return min(watermark, mono)
             wait_s = self._clock.real_s(boundary - mono)
             with contextlib.suppress(TimeoutError):

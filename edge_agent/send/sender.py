@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import deque
 from collections.abc import Callable
 
 from data_contract.batch import Span
-from data_contract.control import Ack, read_ack
+from data_contract.control import Ack, read_ack, write
 from data_contract.message import pack
-from data_contract.topics import READY, Channel, topic
+from data_contract.topics import READY, Channel, topic, verb_of
 from edge_agent.errors import DiskFull, NotConnected
 from edge_agent.keep.index import SEQ_MAX, Spans
 from edge_agent.keep.spool import Spool
-from edge_agent.ports import SLOWEST_BYTES_PER_S, Link, Session
+from edge_agent.ports import SLOWEST_BYTES_PER_S, Heard, Link, Session
 from edge_agent.send.budget import Budget, wire_bytes
+from edge_agent.send.commands import Commands
 from edge_agent.send.flight import Flight, Message
 from edge_agent.send.forecast import FOREVER_S, Forecast
 from edge_agent.send.lanes import Chosen, Lanes
@@ -30,7 +32,9 @@ IDLE_S = 5.0
 """The sender looks at its flight at least this often, in real s."""
 DISK_S_MAX = 60.0
 """Longest wait for rows of the spool: what the disk thread is busy with comes first."""
-FLUSH_LOOK_S = 0.05
+FLUSH_LOOK_S, HURRY_LOOK_S = 0.05, 0.5
+SAYINGS_MAX = 16
+"""Answers that wait for the broker; the oldest gives way."""
 UNANSWERED = "unanswered"
 """Why batches are set aside that the cloud never answers."""
 RENEW_SPREAD = 0.25
@@ -51,6 +55,7 @@ class Sender:
         lanes: Lanes,
         budget: Budget,
         birth: Callable[[], bytes],
+        commands: Commands,
         send_every_s: float,
         rng: random.Random,
         promise: Callable[[float], None],
@@ -70,6 +75,10 @@ class Sender:
         self._runs = {spool.run}
         """Runs of which something was sent from here."""
         self._birth = birth
+        self._commands = commands
+        self._sayings: deque[tuple[Channel, bytes, bool]] = deque(maxlen=SAYINGS_MAX)
+        self.commanded = asyncio.Event()
+        """A command waits to be obeyed."""
         self._send_every_s = send_every_s
         self._rng = rng
         self._wake = asyncio.Event()
@@ -91,6 +100,8 @@ class Sender:
         """Messages that were sent more than once."""
         self.stopping = False
         """Set when the agent stops: what is sealed goes at once."""
+        self.hurrying = False
+        """Set while all that is sealed is to go at once, by command."""
 
     def look(self) -> None:
         """Something may have become worth sending."""
@@ -124,6 +135,33 @@ class Sender:
                 while not self.settled:
                     self.look()
                     await asyncio.sleep(FLUSH_LOOK_S)
+
+    async def hurry(self, wait_s: float) -> None:
+        """Send all that is dated without collecting first, until nothing is left to confirm or so many s are over."""
+        self.hurrying = True
+        try:
+            async with asyncio.timeout(wait_s):
+                while self.waiting()[0]:
+                    self.look()
+                    await asyncio.sleep(HURRY_LOOK_S)
+        except TimeoutError:
+            pass
+        finally:
+            self.hurrying = False
+
+    def say(self, channel: Channel, payload: bytes, *, retain: bool = False) -> None:
+        """Publish this before any more data, as soon as there is a connection."""
+        self._sayings.append((channel, payload, retain))
+        self._wake.set()
+
+    def say_birth(self) -> None:
+        """Publish the birth again."""
+        self.say(Channel.BIRTH, self._birth(), retain=True)
+
+    @property
+    def has_said(self) -> bool:
+        """Nothing waits to be said."""
+        return not self._sayings
 
     def waiting(self) -> tuple[int, int]:
         """(batches, bytes) that are held and not confirmed."""
@@ -203,12 +241,14 @@ class Sender:
 
     async def _receive(self, session: Session) -> None:
         """Hear what the cloud says. That it says nothing is no hang, so nothing is promised: see RENEW_S."""
-        async for name, payload in session.messages():
+        async for heard in session.messages():
             now_s = asyncio.get_running_loop().time()
-            if name == READY:
+            if heard.topic == READY:
                 self._flight.ready(now_s)
                 self._suspicion.ready(now_s)
-            elif (ack := read_ack(payload)) is None:
+            elif (verb := verb_of(heard.topic, self._gateway)) is not None:
+                self._hear(verb, heard, now_s)
+            elif (ack := read_ack(heard.payload)) is None:
                 self._flight.foreign_acks += 1
             else:
                 self._acknowledged(ack, now_s)
@@ -225,6 +265,15 @@ class Sender:
             self.acknowledged += span[2] - span[1] + 1
             self._suspicion.confirmed()
 
+    def _hear(self, verb: str, heard: Heard, now_s: float) -> None:
+        """Somebody commands; what is refused is answered at once."""
+        refused = self._commands.hear(verb, heard.payload, retained=heard.retained, now_s=now_s)
+        if refused is None:
+            self.commanded.set()
+            return
+        log.warning("command %r refused as %s: %s", refused.verb, refused.refused, refused.text)
+        self.say(Channel.REPLY, write(refused))
+
     async def _send(self, session: Session) -> None:
         renew_s = RENEW_S * (1 + RENEW_SPREAD * self._rng.random())
         while True:
@@ -234,6 +283,13 @@ class Sender:
             for given_up in self._flight.unanswered():
                 await self._set_aside(given_up.span)
                 self._promise(self._step_s + IDLE_S)
+            if self._sayings:
+                channel, payload, retain = self._sayings[0]
+                await self._hand_over(session, channel, payload, retain=retain)
+                # While it was under way the oldest may have given way to a newer one.
+                if self._sayings and self._sayings[0][1] is payload:
+                    self._sayings.popleft()
+                continue
             message = self._message(now_s)
             if message is not None:
                 await self._publish(session, message)
@@ -276,7 +332,7 @@ class Sender:
     def _choose(self, now_s: float) -> Chosen | None:
         """The next message from the spool, if there is room for it and it is time."""
         held, taken = self._spool.held, self._taken()
-        collecting = now_s - self._launched_s < self._send_every_s and not self.stopping
+        collecting = now_s - self._launched_s < self._send_every_s and not (self.stopping or self.hurrying)
         if collecting and not self._lanes.urgent(held, taken):
             return None
         room, most = self._flight.room, self._budget.message_bytes_max

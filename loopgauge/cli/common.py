@@ -71,6 +71,10 @@ async def run_until_signal(program: Callable[[asyncio.Event], Awaitable[None]]) 
     await program(stop)
 
 
+RESTART = 75
+"""Exit code of an agent that was told to restart (EX_TEMPFAIL of sysexits.h): whoever supervises it starts it again."""
+
+
 def run_program(program: Callable[[asyncio.Event], Awaitable[None]], *, expected: tuple[type[Exception], ...]) -> int:
     """Run a program to its end. An error of an `expected` type, alone or in a group, is one line and exit code 1."""
     # What has been loaded stays until the end: the collector need not look through it again and again.

@@ -107,6 +107,7 @@ MARKS: dict[str, Mark] = {
     "edge_agent/app.py": Mark.ROOT,
     "edge_agent/clock.py": Mark.SHELL,
     "edge_agent/health.py": Mark.SHELL,
+    "edge_agent/obey.py": Mark.FLOW,
     "edge_agent/read/poller.py": Mark.FLOW,
     "edge_agent/read/modbus.py": Mark.SHELL,
     "edge_agent/read/rtu.py": Mark.SHELL,

@@ -228,7 +228,8 @@ def test_a_line_of_dead_devices_does_not_make_a_reread_cost_its_neighbour_a_slot
         desk.world.start_gateway(desk.gateway)
         await asyncio.sleep(23)
         reply = await desk.ask("reread", 1)
-        assert reply.text == "17 of 77 fields read"
+        read, of = (int(word) for word in reply.text.removesuffix(" fields read").split(" of "))
+        assert of - read == 3 * len(dead)
         await asyncio.sleep(30)
 
     desk = play(tmp_path, script)

@@ -32,6 +32,8 @@ class Run:
     """When it started, the spool that it found was damaged."""
     forgot: bool
     """It found a damaged spool and does not know which run was before it."""
+    told: bool = False
+    """A later run on the same card tells how it ended."""
 
     @property
     def missing(self) -> list[Range]:
@@ -89,6 +91,7 @@ def _run(
         begin_ms=begin_ms,
         end_ms=end_ms,
         clean=end.clean if end else stopped,
+        told=end is not None or stopped,
         damaged=bool(start and start.damaged),
         forgot=bool(start and start.damaged and start.previous is None),
     )

@@ -109,9 +109,8 @@ async def run(
         knows=gateways.knows,
         promise=lambda seconds: promises.within("mqtt", seconds),
     )
-    dead = FolderDeadLetters(
-        folder=Path(config.dead_letters), bytes_max=config.dead_letters_bytes_max, now_ms=lambda: now_us() // 1000
-    )
+    folder = Path(config.dead_letters)
+    dead = FolderDeadLetters(folder=folder, bytes_max=config.dead_letters_bytes_max, now_ms=lambda: now_us() // 1000)
     worker = Worker(
         worker=config.worker,
         consumer=consumer,

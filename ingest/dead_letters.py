@@ -32,7 +32,7 @@ class FolderDeadLetters:
             self.kept += len(letters)
 
     async def segments(self) -> list[str]:
-        return await self._in_thread(self._files.segments)
+        return await self._in_thread(self._files.closed)
 
     async def find(self, segment: str, ids: Set[str]) -> list[Kept]:
         return await self._in_thread(lambda: self._files.find(segment, lambda kept: kept.id in ids))

@@ -50,6 +50,14 @@ class LettersFolder:
         """The names of the files, oldest first."""
         return [path.name for path in self._paths()]
 
+    def closed(self) -> list[str]:
+        """The same, after nothing more is appended to any of them: a name goes on meaning the same letters."""
+        path = self._folder / FILE_NAME
+        with self._locked(path, make=False):
+            if path.exists():
+                self._close_growing(path)
+        return self.segments()
+
     def _paths(self) -> list[Path]:
         closed = sorted(self._folder.glob("dead-[0-9]*.jsonl"))
         growing = self._folder / FILE_NAME

@@ -14,6 +14,7 @@ CLOSED, PARKED = "cloud-closed", "cloud-parked"
 """Kinds of events."""
 DROPPED = "dropped"
 """Beginning of the reason for which a gateway offers batches no more: an operator has deleted them there."""
+RUN_CHARS = 8
 REASON_CHARS_MAX = 200
 WHO_CHARS_MAX = 64
 
@@ -23,9 +24,12 @@ class _Model(BaseModel):
 
 
 class Closed(_Model):
-    """An operator's word that nothing more comes of a run: its card was replaced or lost. The newest word holds."""
+    """An operator's word that nothing more comes of a run: its card was replaced or lost. The newest word holds.
 
-    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    RUN_CHARS of the run's id are enough; the audit prints so many.
+    """
+
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{8,32}$")]
     reason: Annotated[str, Field(max_length=REASON_CHARS_MAX)] = ""
     by: Annotated[str, Field(max_length=WHO_CHARS_MAX)] = ""
     reopened: bool = False

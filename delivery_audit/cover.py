@@ -66,22 +66,23 @@ def cover(history: History, plan: Plan, now_ms: int) -> list[Span]:
     exist, but no time is left for them.
     """
     runs = in_order(history)
-    fates = Fates(history=history, pending=_newest_pending(history, runs), damaged=_before_damage(runs))
+    closed = _closed(history, runs)
+    fates = Fates(history=history, pending=_newest_pending(history, runs), damaged=_before_damage(runs), closed=closed)
     spans: list[Span] = []
     before: Life | None = None
     for life in lives_of(runs, plan, now_ms):
         if before:
-            spans += _between(before, life, history.closed.get(before.run.run))
+            spans += _between(before, life, closed.get(before.run.run))
         spans += _inside(life, fates)
         before = life
     if before and before.end_ms < now_ms:
-        spans += _after_all(before, history, now_ms)
+        spans += _after_all(before, history, closed.get(before.run.run), now_ms)
     return spans
 
 
-def _after_all(last: Life, history: History, now_ms: int) -> Iterator[Span]:
+def _after_all(last: Life, history: History, closing: Closing | None, now_ms: int) -> Iterator[Span]:
     """Since the gateway was heard last: silent; parked as soon as ingest says so; lost until an operator closed it."""
-    run, closing = last.run, history.closed.get(last.run.run)
+    run = last.run
     if closing and closing.at_ms >= last.end_ms:
         lost_ms = min(closing.at_ms, now_ms)
         yield Span(last.end_ms, lost_ms, Fate.LOST, run.run, why=closing.why, began_ms=run.begin_ms)
@@ -101,6 +102,12 @@ def _after_all(last: Life, history: History, now_ms: int) -> Iterator[Span]:
 def _newest_pending(history: History, runs: list[Run]) -> tuple[tuple[str, int, int], ...]:
     """The pending list of the last message heard: the newest batch of the newest run."""
     return next((history.pending[run.run] for run in reversed(runs) if run.run in history.pending), ())
+
+
+def _closed(history: History, runs: list[Run]) -> dict[str, Closing]:
+    """Run → the operator's word about it."""
+    words = history.closed.items()
+    return {run.run: closing for run in runs for beginning, closing in words if run.run.startswith(beginning)}
 
 
 def _before_damage(runs: list[Run]) -> frozenset[str]:

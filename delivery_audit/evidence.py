@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from data_contract.batch import SCHEDULE, START, STOP, Start
 from data_contract.cause import Fate
 from data_contract.schedule import Schedule
-from data_contract.verdict import CLOSED, PARKED, Closed, Parked
+from data_contract.verdict import CLOSED, PARKED, RUN_CHARS, Closed, Parked
 from delivery_audit.book import LATE_MS, Book
 from delivery_audit.claims import Claim, total
 from delivery_audit.cover import Cover, Span, cover
@@ -97,7 +97,7 @@ class _Records(NamedTuple):
     schedules: list[tuple[int, Schedule]]
     unreadable: list[str]
     closed: dict[str, Closing]
-    """Run → an operator's last word about it, where it stands."""
+    """Beginning of a run's id → an operator's last word about it, where it stands."""
     parked: dict[str, tuple[int, ...]]
     """Board → when it was said to be parked, where no person has allowed it since."""
 
@@ -135,9 +135,9 @@ def _sort(event: Event, found: _Records) -> None:
         found.stops.append(event.t_ms)
     elif event.kind == CLOSED:
         closed = Closed.model_validate_json(event.text)
-        found.closed[closed.run] = Closing(event.t_ms, closed.by, closed.reason)
+        found.closed[closed.run[:RUN_CHARS]] = Closing(event.t_ms, closed.by, closed.reason)
         if closed.reopened:
-            del found.closed[closed.run]
+            del found.closed[closed.run[:RUN_CHARS]]
     elif event.kind == PARKED:
         parked = Parked.model_validate_json(event.text)
         found.parked[parked.board] = (*found.parked.get(parked.board, ()), event.t_ms)

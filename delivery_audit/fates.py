@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from data_contract.batch import Span as SeqSpan
 from data_contract.cause import Fate
 from data_contract.verdict import DROPPED
-from delivery_audit.history import Digest, History
+from delivery_audit.history import Closing, Digest, History
 from delivery_audit.seqs import Range, common, without
 
 EVERY = 2**62
@@ -48,8 +48,11 @@ class Fates:
     explains only what nothing else does.
     """
 
-    def __init__(self, *, history: History, pending: Iterable[SeqSpan], damaged: Set[str]) -> None:
-        """`pending`: the list of the last message heard; `damaged`: runs whose spool was found damaged later on."""
+    def __init__(
+        self, *, history: History, pending: Iterable[SeqSpan], damaged: Set[str], closed: Mapping[str, Closing]
+    ) -> None:
+        """`pending`: the list of the last message heard; `damaged`: runs whose spool was found damaged later on;
+        `closed`: runs of which an operator says that nothing more will come."""
         self._damaged = damaged
         self._of: dict[str, list[_Evidence]] = defaultdict(list)
         for run, ranges, why in _rejections(history.rejected):
@@ -62,7 +65,7 @@ class Fates:
             self._of[run].append(_Evidence([(first, last)], fate, why))
         for run, first, last in pending:
             self._of[run].append(_Evidence([(first, last)], Fate.PENDING))
-        for run, closing in history.closed.items():
+        for run, closing in closed.items():
             self._of[run].append(_Evidence([(1, EVERY)], Fate.LOST, closing.why))
 
     def split(self, run: str, missing: Iterable[Range]) -> list[Part]:

@@ -83,7 +83,7 @@ class History:
     starts: tuple[Began, ...] = ()
     stops: tuple[int, ...] = ()
     closed: Mapping[str, Closing] = field(default_factory=dict)
-    """Run → the operator's word that closed it."""
+    """Beginning of a run's id → the operator's word that closed it."""
     parked: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Board → when ingest said that it parks it."""
 

@@ -121,7 +121,7 @@ async def run(
         promises=promises,
         devices=DevicesFolder(gateways_file=gateways.path, per_gateway_max=config.devices_per_gateway_max),
     )
-    desk = Desk(worker=worker, dead=dead, requests=RequestsFolder(folder=Path(config.dead_letters)), promises=promises)
+    desk = Desk(worker=worker, dead=dead, requests=RequestsFolder(folder=folder), promises=promises)
     parts = _Parts(version, config.worker, consumer, worker, dead, gateways, promises, now_us)
     async with _metrics(config.metrics, lambda: report.metrics(parts.state())), asyncio.TaskGroup() as tasks:
         beside = [

@@ -97,7 +97,7 @@ class Desk:
             self._promises.within(_TASK, STEP_S_MAX)
             for group in _groups(await self._dead.find(segment, ids)):
                 self._promises.done(_TASK)  # the worker's own steps promise for themselves
-                left = await self._worker.replay(group, stop)
+                left = None if stop.is_set() else await self._worker.replay(group, stop)
                 if left is None:
                     return False
                 self._promises.within(_TASK, STEP_S_MAX)

@@ -54,7 +54,9 @@ def add_parser(verbs: Any) -> None:
         if name != "list":
             action.add_argument("ids", metavar="ID", nargs="*", help="id of a letter, as `show` prints it")
         action.add_argument("--gateway", metavar="ID", help="letters of this gateway")
-        action.add_argument("--run", metavar="RUN", help="letters of this run of its agent (the beginning is enough)")
+        action.add_argument(
+            "--run", dest="of_run", metavar="RUN", help="letters of this run of its agent (the beginning is enough)"
+        )
         action.add_argument("--reason", metavar="TEXT", help="letters whose reason contains this")
         action.add_argument("--before", metavar="ISO", help="letters that came before this time (UTC if not said)")
         if name != "list":
@@ -107,7 +109,7 @@ def _choice(args: argparse.Namespace) -> Choice:
             raise ValueError(f"--before {args.before}: not an ISO date or time; write 2026-01-31") from None
         before_ms = int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
     ids = tuple(getattr(args, "ids", ()))
-    return Choice(ids, args.gateway, args.run, args.reason, before_ms, getattr(args, "all", False))
+    return Choice(ids, args.gateway, args.of_run, args.reason, before_ms, getattr(args, "all", False))
 
 
 def _list(args: argparse.Namespace, config: IngestConfig, folder: LettersFolder, choice: Choice) -> int:

@@ -68,9 +68,9 @@ class Book:
             if said.rejected is None:
                 self._batch(receipt, said, again)
 
-    def newest(self, receipts: Iterable[Receipt]) -> None:
-        """The receipts of the newest batch: it is heard and its lists count, also where its time is not audited."""
-        for receipt, said, _ in self._batches(receipts):
+    def newest(self, receipt: Receipt) -> None:
+        """The receipt of the newest batch: it is heard and its lists count, also where its time is not audited."""
+        for _, said, _ in self._batches([receipt]):
             self.heard.add(receipt, said)
 
     def note(self, text: str) -> None:

@@ -174,12 +174,6 @@ class _Pages:
             await self._page(begin_ms, self.low_ms, runs)
             self.low_ms = begin_ms
 
-    async def newest(self, receipt: Receipt) -> None:
-        """Read all receipts of the newest batch, of which this is one."""
-        end_ms = max(receipt.to_ms, receipt.from_ms + 1)
-        found = await self._reader.receipts_between(self.book.gateway, receipt.from_ms, end_ms)
-        self.book.newest([r for r in found if (r.run, r.seq) == (receipt.run, receipt.seq)])
-
     async def rest(self, runs: Set[str]) -> None:
         """Read what lies before and behind, in one page each: times that only a wrong clock can have given."""
         await self._page(0, self.low_ms, runs)
@@ -210,7 +204,7 @@ async def _explain(pages: _Pages, records: _Records, newest: Receipt | None, pla
         await pages.forward(min(last_ms, pages.high_ms + step_ms))
         step_ms = pages.page_ms
     if newest:
-        await pages.newest(newest)
+        book.newest(newest)
     while True:
         spans = cover(records.added_to(book.heard.history(records.starts, records.stops, pages.low_ms)), plan, now_ms)
         runs = _in_doubt(spans, book)

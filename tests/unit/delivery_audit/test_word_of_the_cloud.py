@@ -210,6 +210,7 @@ def test_a_cloned_card_beside_the_true_one_costs_a_note_and_no_reading() -> None
     assert ledger.notes == (
         "board b2 has been parked since 2026-01-01 04:00:30 UTC; `loopgauge ingest gateway allow` lets it speak",
     )
+    assert gaps(scene, scene.audit(0, 2 * MINUTE)) == [("silent", MINUTE, 2 * MINUTE)], "it was heard after that"
 
 
 def test_batches_that_an_operator_dropped_at_the_gateway_are_lost_and_others_set_aside() -> None:

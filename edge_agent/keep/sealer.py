@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from data_contract.batch import STOP, Body, Record, Span, write_body
 from edge_agent.errors import DiskFull
+from edge_agent.keep.aside import told
 from edge_agent.keep.dating import Segment, Timeline
 from edge_agent.keep.interval import Interval
 from edge_agent.keep.spool import Sealed, Spool
@@ -153,7 +154,7 @@ class Sealer:
         confirmed = self._confirmed()
         pending = self._spool.pending(confirmed)
         body = self._interval.body(
-            to, prev=self._prev, pending=pending, aside=self._spool.aside, off_grid=not segment.trusted
+            to, prev=self._prev, pending=pending, aside=told(self._spool.aside), off_grid=not segment.trusted
         )
         try:
             await self._spool.seal(self._as_row(body, segment, final), confirmed)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from loopgauge.cli import edge_aside
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb and its sub-verbs."""
     parser = subparsers.add_parser("edge", help="the agent on a gateway")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check|read|calibrate|sample")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check|read|calibrate|aside|sample")
     run_parser = verbs.add_parser(
         "run",
         help="read meters, keep readings on disk, send them",
@@ -44,6 +46,7 @@ def add_parser(subparsers: Any) -> None:
         "sample", help="print a commented site file", description="Writes to the terminal only."
     )
     sample_parser.set_defaults(run=run)
+    edge_aside.add_parser(verbs)
     for each in (run_parser, check_parser, read_parser, calibrate_parser):
         each.add_argument("file", metavar="FILE", help="the gateway's site file (YAML)")
         each.add_argument("--profiles", metavar="DIR", help="folder with the site's own device profiles")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_agent.errors import Fatal
-from edge_agent.keep.spool import SCHEMA_VERSION
+from edge_agent.keep.schema import SCHEMA_VERSION
 
 T = TypeVar("T")
 

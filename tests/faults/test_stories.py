@@ -17,6 +17,7 @@ from delivery_audit.days import Days
 from delivery_audit.evidence import audit
 from delivery_audit.ledger import Ledger
 from edge_agent.app import Agent
+from edge_agent.keep.wreck import Recovered
 from ingest.desk import Desk
 from ingest.letters import id_of
 from ingest.request import Allow, Close, Replay
@@ -143,7 +144,7 @@ def test_a_damaged_spool_loses_what_was_in_it_and_the_audit_says_so(
         cut_ms = civil_ms()
         await asyncio.sleep(100)
         await field.other_card("empty")
-        monkeypatch.setattr(world_of, "Agent", partial(Agent, damaged="malformed; moved to gw-1.db.damaged-1"))
+        monkeypatch.setattr(world_of, "Agent", partial(Agent, recovered=Recovered("malformed")))
         field.back()
         began_ms = civil_ms()
         await asyncio.sleep(60)

@@ -49,7 +49,7 @@ def test_a_trace_without_a_question_says_what_there_is(told: Path, capsys: pytes
     for said in (
         "bad-day, seed 13",
         "deposit",
-        "fault_begin 15",
+        "fault_begin 32",
         "  train-1.feed.flow_m3_h",
         "  feed-meter: flow_m3_h",
     ):

@@ -30,7 +30,7 @@ class Holiday(PartModel):
     """Days off, from the first to the last of them."""
 
     title: str = Field(default="", description="what people call it")
-    first: date = Field(description="first day")
+    first: date = Field(examples=["2026-10-01"], description="first day")
     last: date | None = Field(default=None, description="last day; default: the first")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from typing import get_args
@@ -11,12 +12,14 @@ import pytest
 
 from device_profiles.library import Library
 from simulators.app import build_units
+from simulators.faults import FaultPlan
 from simulators.load_scenario import find, load_scenario, shipped_names
 from simulators.parts.areas import inside
 from simulators.parts.city import Bin, Plant
 from simulators.parts.fault import Fault
 from simulators.parts.train import Train
 from simulators.scenario import Scenario
+from simulators.sensors.sensor import Sensor
 from simulators.story.calendar import DAY_MS, Calendar, instant_ms, offset_ms_of
 from simulators.world.sewage import harmon
 from simulators.world.world import World
@@ -98,3 +101,25 @@ def test_sewage_has_two_peaks_as_high_as_the_number_of_people_says() -> None:
     assert sewage.max() / sewage.mean() == pytest.approx(harmon(process.population), rel=0.05)
     half_hours = {int(n) for n in range(1, 47) if sewage[n - 1] < sewage[n] > sewage[n + 1] and sewage[n] > 3000}
     assert any(18 <= n <= 22 for n in half_hours) and any(37 <= n <= 41 for n in half_hours)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_meter_shows_what_its_device_can_show(name: str) -> None:
+    """A pump too large for its meter, or a lorry too heavy for its scale, would be a fault that nobody planned."""
+    plan = load_scenario(find(name), Library().load)
+    world = made(name)[1]
+    for device, meter in plan.scenario.meters.items():
+        profile = plan.profiles[meter.profile]
+        sensor = Sensor(
+            device=device,
+            meter=meter,
+            profile=profile,
+            world=world,
+            faults=FaultPlan(faults=(), origin_ms=world.origin_ms),
+            seed=plan.scenario.seed,
+        )
+        for field, spec in profile.fields.items():
+            low, high = spec.range or (-math.inf, math.inf)
+            for hour in range(0, 24, 3):
+                value = sensor.value(field, world.origin_ms + hour * 3_600_000)
+                assert low <= value <= high, (device, field, hour, value)

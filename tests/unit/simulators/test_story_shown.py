@@ -132,6 +132,16 @@ def test_what_a_broken_sensor_shows_is_the_same_in_columns(what: str) -> None:
     compare(plan, world, "energy-meter", t_ms)
 
 
+@pytest.mark.parametrize("what, again", [("stuck", True), ("spike", True), ("frozen", False), ("torn", True)])
+def test_a_meter_that_is_whole_again_is_not_asked_value_by_value_for_the_rest_of_a_year(what: str, again: bool) -> None:
+    plan = loaded(faults=[fault(what) | {"duration_s": 600}])
+    world = World(scenario=plan.scenario, origin_ms=ORIGIN_MS)
+    t_ms = (ORIGIN_MS + DAY_MS + 60_000 * np.arange(100)).astype(np.int64)
+    columns = compare(plan, world, "energy-meter", t_ms)
+    number = sum(column.size for column in columns.columns(t_ms).values())
+    assert (columns.asked < 0.05 * number) == again
+
+
 def test_a_line_that_is_unplugged_leaves_a_gap_in_all_that_answer_behind_it() -> None:
     plan = loaded(faults=[fault("unplugged", "line-1")])
     world = World(scenario=plan.scenario, origin_ms=ORIGIN_MS)

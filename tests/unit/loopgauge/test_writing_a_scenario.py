@@ -51,7 +51,6 @@ RATIOS = frozenset(
         "erd_mixing",
         "feed_pump_efficiency",
         "restored",
-        "specific_energy_wander",
     ]
 )
 """Keys whose numbers have no unit."""

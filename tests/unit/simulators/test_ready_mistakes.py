@@ -41,7 +41,7 @@ SLIPS = [
     ("nankai-bins", "yard-rest, school-rest", "yard-rest, school-paper", "nobody empties it"),
     ("nankai-bins", "yard-paper.door_open", "yard-paper.door_opne", "did you mean yard-paper.door_open?"),
     ("nankai-bins", "{quantity: weather.temperature_c}", "{quantity: wether.temperature_c}", "did you mean weather."),
-    ("nankai-bins", "{quantity: weather.temperature_c}", "{quantity: qqqqqqqq}", "compactor.stock_kg and"),
+    ("nankai-bins", "{quantity: weather.temperature_c}", "{quantity: qqqqqqqq}", "burner.weighbridge.weighings and"),
     (
         "binhai-desal",
         "recovery: 0.42",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from data_contract.batch import Previous, Span
 from data_contract.message import Row
 from edge_agent.errors import DiskFull, Fatal
+from edge_agent.keep.aside import without
 from edge_agent.ports import Disk
 
 if TYPE_CHECKING:
@@ -216,6 +217,23 @@ class Spool:
         await self._disk.run(work)
         self._drop([span])
         self.aside.append((run, first, last, reason))
+
+    async def offer(self, span: Span) -> None:
+        """Offer batches again that were set aside, in their old place. Raises DiskFull."""
+        run, first, last = span
+
+        def work(db: sqlite3.Connection) -> list[Held]:
+            place = (self._ids[run], first, last)
+            db.execute("UPDATE batch SET aside=NULL WHERE run_id=? AND seq BETWEEN ? AND ?", place)
+            rows = db.execute(
+                "SELECT seq, length(body), base_ms IS NOT NULL FROM batch WHERE run_id=? AND seq BETWEEN ? AND ?", place
+            )
+            return [Held(run, seq, size, bool(dated)) for seq, size, dated in rows]
+
+        for held in await self._disk.run(work):
+            self.held[run, held.seq] = held
+        self.held = dict(sorted(self.held.items(), key=lambda item: (self._ids[item[0][0]], item[0][1])))
+        self.aside = without(self.aside, span)
 
     async def date(self, base_ms: int) -> None:
         """The clock has become trusted: batches of this boot get this base, those of earlier boots an estimate."""

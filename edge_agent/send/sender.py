@@ -17,6 +17,7 @@ from edge_agent.keep.spool import Spool, spans
 from edge_agent.ports import Link, Session
 from edge_agent.send.flight import Flight, Message
 from edge_agent.send.lanes import Lanes
+from edge_agent.send.second_try import SecondTry
 
 log = logging.getLogger("loopgauge.edge.sender")
 
@@ -60,6 +61,7 @@ class Sender:
         self._birth = birth
         self._send_every_s = send_every_s
         self._rng = rng
+        self._second_try = SecondTry(reason=UNANSWERED)
         self._wake = asyncio.Event()
         self._done: dict[tuple[str, int], None] = {}
         self._away = False
@@ -160,6 +162,7 @@ class Sender:
             now_s = asyncio.get_running_loop().time()
             if name == READY:
                 self._flight.ready(now_s)
+                self._second_try.ready(now_s)
             elif (ack := read_ack(payload)) is None:
                 self._flight.foreign_acks += 1
             else:
@@ -178,6 +181,7 @@ class Sender:
             for given_up in self._flight.unanswered():
                 await self._set_aside(given_up.span)
                 self._promise(self._step_s + IDLE_S)
+            await self._try_again(now_s)
             message = self._flight.due(now_s) or self._launch(now_s)
             if message is not None:
                 await self._publish(session, message)
@@ -193,6 +197,18 @@ class Sender:
         except DiskFull:
             return  # out of the flight, but still held: it will be offered anew
         log.error("uplink: batches %d-%d of run %s are never answered; set aside", span[1], span[2], span[0])
+
+    async def _try_again(self, now_s: float) -> None:
+        """Offer something once more that was never answered, when it is time."""
+        held = self._spool.held
+        span = self._second_try.due(
+            now_s, self._spool.aside, lambda s: any((s[0], seq) in held for seq in range(s[1], s[2] + 1))
+        )
+        if span is not None:
+            with contextlib.suppress(DiskFull):
+                await self._spool.offer(span)
+                log.info("uplink: batches %d-%d of run %s are offered once more", span[1], span[2], span[0])
+            self._promise(self._step_s + IDLE_S)
 
     def _pause_s(self, now_s: float) -> float:
         wake_s = self._flight.wake_s()

@@ -11,6 +11,7 @@ import pytest
 
 from data_contract import receipt as wire
 from data_contract.message import unpack
+from data_contract.verdict import Closed
 from delivery_audit.days import Days
 from delivery_audit.evidence import audit
 from delivery_audit.ledger import Ledger
@@ -18,9 +19,10 @@ from ingest import replay as replaying
 from ingest.desk import Desk
 from ingest.letters import id_of
 from ingest.ports import DeadLetter
-from ingest.request import Replay
+from ingest.request import Close, Replay
 from ingest.worker import Worker
 from series_store.table import Outcome, Refusal, SeriesKey, Table
+from service_health.promises import Promises
 from tests.twins.clock import civil_ms
 from tests.twins.cloud import RequestsTwin
 from tests.twins.death import Killed, Life
@@ -175,6 +177,27 @@ def test_a_worker_killed_at_any_step_of_a_replay_neither_loses_nor_doubles(step:
     office = play(script)
     assert [letter.reason for letter in office.dead.letters] == ["not a finite number"]
     assert office.requests.waiting == []
+
+
+def test_a_desk_that_has_nothing_to_do_keeps_its_promises() -> None:
+    async def script(office: Office) -> None:
+        await refused_then_possible(office)
+        promises = Promises(asyncio.get_running_loop().time)
+        office.worker._promises = office.desk._promises = promises
+        office.requests.leave(Close(gateway="gw-1", said=Closed(run=RUN)), civil_ms())
+        office.ask()
+        stop = asyncio.Event()
+        task = asyncio.create_task(office.desk.run(stop), name="desk")
+        for _ in range(100):
+            await asyncio.sleep(60)
+            assert promises.broken() == {}
+        stop.set()
+        await task
+        assert await office.fates() == {"stored": 3}
+        await asyncio.sleep(3600)
+        assert promises.broken() == {}, "a program that has ended owes nothing"
+
+    play(script)
 
 
 def test_replaying_twice_and_letters_of_a_batch_that_came_twice_count_once() -> None:

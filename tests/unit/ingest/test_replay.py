@@ -21,6 +21,8 @@ from ingest.letters import id_of
 from ingest.ports import DeadLetter
 from ingest.request import Close, Replay
 from ingest.worker import Worker
+from rollups.library import load_catalog
+from rollups.worker import Worker as Rollups
 from series_store.table import Outcome, Refusal, SeriesKey, Table
 from service_health.promises import Promises
 from tests.twins.clock import civil_ms
@@ -28,6 +30,7 @@ from tests.twins.cloud import RequestsTwin
 from tests.twins.death import Killed, Life
 from tests.twins.loop import run_virtual
 from tests.unit.ingest.cloud import BASE_MS, RUN, Cloud, batch, framed, key, series
+from tests.unit.rollups.plant import assets
 
 Script = Callable[["Office"], Coroutine[Any, Any, None]]
 DAY_MS = 86_400_000
@@ -341,6 +344,30 @@ def test_a_receipt_of_a_replay_touches_the_hours_of_its_values_and_no_others() -
         assert wire.read(receipt.counts).restored == id_of(early_letter)
 
     early_letter = DeadLetter("gw-1", RUN, 1, "", values=(("m1", "power_w", BASE_MS + 2 * DAY_MS + 1000, "3.0"),))
+    play(script)
+
+
+def test_rollups_compute_the_hours_of_replayed_values_again() -> None:
+    async def script(office: Office) -> None:
+        rollups = Rollups(
+            reader=office.store, figures=office.store, assets=assets(), catalog=load_catalog(), now_ms=civil_ms
+        )
+
+        async def hours() -> dict[int, float]:
+            while await rollups.cycle():
+                pass
+            rows = await office.store.figures("rollup_1h", {"device": "m1", "field": "power_w"}, 0, 2**50)
+            return {t_ms: float(cells["readings"]) for t_ms, _, cells in rows if cells["readings"]}
+
+        await refused_then_possible(office)
+        before = await hours()
+        assert list(before.values()) == [2.0]
+        office.ask()
+        await office.work()
+        after = await hours()
+        hour = (BASE_MS + 2 * DAY_MS + 1000) // 3_600_000 * 3_600_000
+        assert after == before | {hour: 1.0}
+
     play(script)
 
 

@@ -19,6 +19,7 @@ from itertools import pairwise
 from data_contract.batch import Span as SeqSpan
 from data_contract.cause import Fate
 from data_contract.schedule import next_slot, slots
+from data_contract.verdict import DROPPED
 from delivery_audit.fates import Fates, Part
 from delivery_audit.history import Closing, Digest, History, Stretch
 from delivery_audit.lives import Life, begin_of, lives_of
@@ -56,8 +57,8 @@ class Span:
 
     @property
     def certain(self) -> bool:
-        """Whether somebody said what became of these batches, so that no other receipt can change it."""
-        return bool(self.first and self.why)
+        """Whether the gateway itself said that these batches are gone, so that no receipt can tell otherwise."""
+        return self.why.startswith(DROPPED)
 
 
 def cover(history: History, plan: Plan, now_ms: int) -> list[Span]:

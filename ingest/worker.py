@@ -177,6 +177,12 @@ class Worker:
         None: told to stop, or the store refused a receipt. Nothing is acknowledged, and the letters stay as they are
         until the caller puts what is left in their place: killed anywhere, all of it can be done again.
         """
+        try:
+            return await self._replay(letters, stop)
+        finally:
+            self._promises.done(_task())
+
+    async def _replay(self, letters: Sequence[Kept], stop: asyncio.Event) -> dict[str, list[DeadLetter]] | None:
         now_ms = self._now_us() // 1000
         self._promises.within(_task(), STEP_S_MAX)
         no_room = {of: await self._no_room(of, devices) for of, devices in devices_in(letters, now_ms).items()}
@@ -198,7 +204,10 @@ class Worker:
 
     async def put(self, table: Table, stop: asyncio.Event) -> bool:
         """Write something that the cloud itself has to say. False: told to stop while the store was away."""
-        outcome = await self._write(lambda: [table], stop)
+        try:
+            outcome = await self._write(lambda: [table], stop)
+        finally:
+            self._promises.done(_task())
         return outcome is not None and _whole(outcome)
 
     def parked(self) -> list[tuple[str, str, int]]:

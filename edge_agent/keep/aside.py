@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from data_contract.batch import Span
 from data_contract.verdict import DROPPED
 
 if TYPE_CHECKING:
@@ -105,6 +106,21 @@ def drop(db: sqlite3.Connection, chosen: Iterable[Aside], why: str) -> int:
             {"why": f"{DROPPED} {why}", "body": body, "run": each.run, "seq": each.seq},
         )
     return len(given_up)
+
+
+def without(spans: Iterable[Told], gone: Span) -> list[Told]:
+    """The spans without those batches that are no longer set aside."""
+    run, low, high = gone
+    found: list[Told] = []
+    for each in spans:
+        if each[0] != run or each[2] < low or each[1] > high:
+            found.append(each)
+            continue
+        if each[1] < low:
+            found.append((run, each[1], low - 1, each[3]))
+        if each[2] > high:
+            found.append((run, high + 1, each[2], each[3]))
+    return found
 
 
 def told(spans: Sequence[Told]) -> list[Told]:

@@ -11,12 +11,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from edge_agent.errors import Fatal
-from edge_agent.keep.index import CHUNK, Index, Spans
+from edge_agent.keep.index import Index, Spans
 
 if TYPE_CHECKING:
     import sqlite3
 
 SCHEMA_VERSION = 3
+BLOCK_ROWS = 1000
+"""So many are read at once: in larger blocks, what is freed afterwards would stay with the process."""
 INDEX_BYTES_MAX = 16_000_000
 """A file of an older version gets the index at a start that finds no more than this in it."""
 _UPGRADES = {
@@ -79,9 +81,12 @@ def load_index(db: sqlite3.Connection) -> Index:
     names = dict(db.execute("SELECT id, run FROM run"))
     size = "size" if _is_indexed(db) else "length(body)"
     rows = db.execute(f"SELECT run_id, seq, {size} FROM batch ORDER BY run_id, seq")  # noqa: S608  # one of two words
-    while block := rows.fetchmany(CHUNK):
+    while block := rows.fetchmany(BLOCK_ROWS):
+        if block[0][0] == block[-1][0]:
+            _add(index, names[block[0][0]], block)
+            continue
         for run, part in groupby(block, lambda row: row[0]):
-            _add(index, names[run], [(seq, size) for _, seq, size in part])
+            _add(index, names[run], list(part))
     for run, seq in db.execute("SELECT run_id, seq FROM batch WHERE base_ms IS NULL"):
         index.undate(names[run], seq)
     for run, first, last, _ in load_aside(db):
@@ -89,14 +94,14 @@ def load_index(db: sqlite3.Connection) -> Index:
     return index
 
 
-def _add(index: Index, run: str, rows: list[tuple[int, int]]) -> None:
-    """Seqs rise by one but for a gap here and there."""
+def _add(index: Index, run: str, rows: list[tuple[int, int, int]]) -> None:
+    """(run_id, seq, size): seqs rise by one but for a gap here and there."""
     begin = 0
     while begin < len(rows):
         end = len(rows)
-        if rows[-1][0] - rows[begin][0] != end - 1 - begin:
-            end = next(i for i in range(begin + 1, end + 1) if i == end or rows[i][0] != rows[i - 1][0] + 1)
-        index.add_many(run, rows[begin][0], [size for _, size in rows[begin:end]])
+        if rows[-1][1] - rows[begin][1] != end - 1 - begin:
+            end = next(i for i in range(begin + 1, end + 1) if i == end or rows[i][1] != rows[i - 1][1] + 1)
+        index.add_many(run, rows[begin][1], [row[2] for row in rows[begin:end]])
         begin = end
 
 

@@ -22,6 +22,7 @@ from edge_agent.send.commands import Commands
 from edge_agent.send.flight import Flight, Message
 from edge_agent.send.forecast import FOREVER_S, Forecast
 from edge_agent.send.lanes import Chosen, Lanes
+from edge_agent.send.second_try import SecondTry
 from edge_agent.send.suspicion import RENEW_S, UNCONFIRMED_S, Cause, Suspicion
 
 log = logging.getLogger("loopgauge.edge.sender")
@@ -81,6 +82,7 @@ class Sender:
         """A command waits to be obeyed."""
         self._send_every_s = send_every_s
         self._rng = rng
+        self._second_try = SecondTry(reason=UNANSWERED)
         self._wake = asyncio.Event()
         self._done = Spans()
         """What the cloud has confirmed; it stays in the spool until the next seal."""
@@ -246,6 +248,7 @@ class Sender:
             if heard.topic == READY:
                 self._flight.ready(now_s)
                 self._suspicion.ready(now_s)
+                self._second_try.ready(now_s)
             elif (verb := verb_of(heard.topic, self._gateway)) is not None:
                 self._hear(verb, heard, now_s)
             elif (ack := read_ack(heard.payload)) is None:
@@ -290,6 +293,7 @@ class Sender:
                 if self._sayings and self._sayings[0][1] is payload:
                     self._sayings.popleft()
                 continue
+            await self._try_again(now_s)
             message = self._message(now_s)
             if message is not None:
                 await self._publish(session, message)
@@ -307,6 +311,16 @@ class Sender:
         except DiskFull:
             return  # out of the flight, but still held: it will be offered anew
         log.error("uplink: batches %d-%d of run %s are never answered; set aside", span[1], span[2], span[0])
+
+    async def _try_again(self, now_s: float) -> None:
+        """Offer something once more that was never answered, when it is time."""
+        held = self._spool.held
+        span = self._second_try.due(now_s, self._spool.aside, lambda s: any(held.spans(within=[s])))
+        if span is not None:
+            with contextlib.suppress(DiskFull):
+                await self._spool.offer(span)
+                log.info("uplink: batches %d-%d of run %s are offered once more", span[1], span[2], span[0])
+            self._promise(self._step_s + IDLE_S)
 
     def _pause_s(self, now_s: float) -> float:
         if wait_s := self._budget.wait_s(now_s):

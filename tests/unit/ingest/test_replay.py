@@ -11,6 +11,7 @@ import pytest
 
 from data_contract import receipt as wire
 from data_contract.message import unpack
+from data_contract.verdict import Closed
 from delivery_audit.days import Days
 from delivery_audit.evidence import audit
 from delivery_audit.ledger import Ledger
@@ -18,14 +19,18 @@ from ingest import replay as replaying
 from ingest.desk import Desk
 from ingest.letters import id_of
 from ingest.ports import DeadLetter
-from ingest.request import Replay
+from ingest.request import Close, Replay
 from ingest.worker import Worker
+from rollups.library import load_catalog
+from rollups.worker import Worker as Rollups
 from series_store.table import Outcome, Refusal, SeriesKey, Table
+from service_health.promises import Promises
 from tests.twins.clock import civil_ms
 from tests.twins.cloud import RequestsTwin
 from tests.twins.death import Killed, Life
 from tests.twins.loop import run_virtual
 from tests.unit.ingest.cloud import BASE_MS, RUN, Cloud, batch, framed, key, series
+from tests.unit.rollups.plant import assets
 
 Script = Callable[["Office"], Coroutine[Any, Any, None]]
 DAY_MS = 86_400_000
@@ -177,6 +182,27 @@ def test_a_worker_killed_at_any_step_of_a_replay_neither_loses_nor_doubles(step:
     assert office.requests.waiting == []
 
 
+def test_a_desk_that_has_nothing_to_do_keeps_its_promises() -> None:
+    async def script(office: Office) -> None:
+        await refused_then_possible(office)
+        promises = Promises(asyncio.get_running_loop().time)
+        office.worker._promises = office.desk._promises = promises
+        office.requests.leave(Close(gateway="gw-1", said=Closed(run=RUN)), civil_ms())
+        office.ask()
+        stop = asyncio.Event()
+        task = asyncio.create_task(office.desk.run(stop), name="desk")
+        for _ in range(100):
+            await asyncio.sleep(60)
+            assert promises.broken() == {}
+        stop.set()
+        await task
+        assert await office.fates() == {"stored": 3}
+        await asyncio.sleep(3600)
+        assert promises.broken() == {}, "a program that has ended owes nothing"
+
+    play(script)
+
+
 def test_replaying_twice_and_letters_of_a_batch_that_came_twice_count_once() -> None:
     async def script(office: Office) -> None:
         await refused_then_possible(office)
@@ -318,6 +344,30 @@ def test_a_receipt_of_a_replay_touches_the_hours_of_its_values_and_no_others() -
         assert wire.read(receipt.counts).restored == id_of(early_letter)
 
     early_letter = DeadLetter("gw-1", RUN, 1, "", values=(("m1", "power_w", BASE_MS + 2 * DAY_MS + 1000, "3.0"),))
+    play(script)
+
+
+def test_rollups_compute_the_hours_of_replayed_values_again() -> None:
+    async def script(office: Office) -> None:
+        rollups = Rollups(
+            reader=office.store, figures=office.store, assets=assets(), catalog=load_catalog(), now_ms=civil_ms
+        )
+
+        async def hours() -> dict[int, float]:
+            while await rollups.cycle():
+                pass
+            rows = await office.store.figures("rollup_1h", {"device": "m1", "field": "power_w"}, 0, 2**50)
+            return {t_ms: float(cells["readings"]) for t_ms, _, cells in rows if cells["readings"]}
+
+        await refused_then_possible(office)
+        before = await hours()
+        assert list(before.values()) == [2.0]
+        office.ask()
+        await office.work()
+        after = await hours()
+        hour = (BASE_MS + 2 * DAY_MS + 1000) // 3_600_000 * 3_600_000
+        assert after == before | {hour: 1.0}
+
     play(script)
 
 

@@ -3,7 +3,7 @@ server disappear quietly.
 
 Where a server is missing, its tests are skipped and listed at the end of the run with the reason; with CI=true such a
 skip is a failure. A test of something that nobody can install (a server that only its URL in the environment
-names) does not belong under this rule: leave the mark `e2e` off. What only some machines allow (folders in MAY_BE_REFUSED) is
+names) does not belong under this rule: leave the mark `e2e` off. What only some machines allow (MAY_BE_REFUSED) is
 listed, and no failure.
 """
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,11 +121,15 @@ def after(cut: bytes, folder: Path) -> Iterator[Path]:
 
     Raises NotMounted.
     """
-    image, place = folder / "cut", folder / "after"
+    place = folder / "after"
     place.mkdir(parents=True, exist_ok=True)
-    image.write_bytes(cut)
-    _run("mount", "-t", "ext4", "-o", "loop,noatime", image, place)
-    try:
-        yield place
-    finally:
-        _run("umount", place)
+    # A file of its own for each cut: the loop device of the last one may still be there, with its content in memory, and
+    # mount(8) takes whatever device it finds for a file.
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="cut-") as image:
+        image.write(cut)
+        image.flush()
+        _run("mount", "-t", "ext4", "-o", "loop,noatime", image.name, place)
+        try:
+            yield place
+        finally:
+            _run("umount", place)

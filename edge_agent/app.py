@@ -136,7 +136,8 @@ class Agent:
         self.run_id = f"{ports.rng.getrandbits(128):032x}"
         self.spool = Spool(disk=ports.disk, run=self.run_id, boot=ports.clock.boot, wrecks=recovered.wrecks)
         self.flight = Flight(rng=ports.rng)
-        self.commands = Commands(run=self.run_id, devices={*devices, GATEWAY_DEVICE})
+        own = {GATEWAY_DEVICE} if config.health_every_s else set()
+        self.commands = Commands(run=self.run_id, devices=devices.keys() | own)
         self.sender = Sender(
             gateway=config.gateway,
             board=board,

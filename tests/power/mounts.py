@@ -123,8 +123,8 @@ def after(cut: bytes, folder: Path) -> Iterator[Path]:
     """
     place = folder / "after"
     place.mkdir(parents=True, exist_ok=True)
-    # A file of its own for each cut: the loop device of the last one may still be there, with its content in memory, and
-    # mount(8) takes whatever device it finds for a file.
+    # A file of its own for each cut: the loop device of the last one may still be there, with what it held in memory,
+    # and mount(8) takes whatever device it finds for a file.
     with tempfile.NamedTemporaryFile(dir=folder, prefix="cut-") as image:
         image.write(cut)
         image.flush()

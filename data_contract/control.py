@@ -147,7 +147,7 @@ class Reply(_Model):
     verb: str
     ok: bool = Field(description="it was done, and all of it worked")
     text: str
-    refused: Refusal | None = None
+    refused: str | None = Field(default=None, description="why it was not done: a Refusal, or one of a later version")
     last_n: int = Field(default=0, ge=0, le=N_MAX, description="largest number in this run so far; use a larger one")
     devices: tuple[DeviceAnswer, ...] = ()
     left_out: int = Field(default=0, ge=0, description="fields that the answer had no room for")

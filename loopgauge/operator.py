@@ -116,7 +116,7 @@ class Operator:
         """Send a command and wait for what becomes of it. Raises NoAnswer."""
         until_s = time.monotonic() + timeout_s
         reply = self._ask(verb, run, round(time.time() * 1000), device, until_s)
-        if reply.refused is Refusal.REPLAYED:
+        if reply.refused == Refusal.REPLAYED:
             reply = self._ask(verb, run, reply.last_n + 1, device, until_s)
         return reply
 

@@ -121,6 +121,6 @@ class Commands:
             verb=verb[:VERB_SHOWN_MAX],
             ok=False,
             text=text,
-            refused=why,
+            refused=why.value,
             last_n=self._last_n,
         )

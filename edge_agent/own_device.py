@@ -42,6 +42,7 @@ FIELDS: dict[str, FieldBirth] = {
     "memory_available_bytes": FieldBirth(unit="By", kind=FieldKind.GAUGE),
     "load_1min": FieldBirth(unit="1", kind=FieldKind.GAUGE),
     "uptime_s": FieldBirth(unit="s", kind=FieldKind.GAUGE),
+    "written_bytes_day": FieldBirth(unit="By/d", kind=FieldKind.GAUGE),
 }
 """What is said of each; units by UCUM."""
 
@@ -71,6 +72,8 @@ class Vitals:
     """Batches that wait for a clock that can be trusted."""
     clock_backsteps: int
     """Times that civil time was put back, over all runs."""
+    written_bytes_day: float | None = None
+    """What the agent writes to storage in a day, at the rate of the last hour."""
 
 
 def values_of(vitals: Vitals, board: BoardState) -> list[float | None]:
@@ -92,6 +95,7 @@ def values_of(vitals: Vitals, board: BoardState) -> list[float | None]:
         "memory_available_bytes": _rounded(board.memory_available_bytes, -6),
         "load_1min": board.load_1min,
         "uptime_s": _rounded(board.uptime_s, 0),
+        "written_bytes_day": _rounded(vitals.written_bytes_day, -6),
     }
     return [said[name] for name in FIELDS]
 

@@ -136,6 +136,11 @@ class Spans:
         else:
             yield span
 
+    def sort(self, rank: Mapping[str, int]) -> None:
+        """Put the runs in the order of their ranks."""
+        if list(self._lines) != (runs := sorted(self._lines, key=lambda run: rank[run])):
+            self._lines = {run: self._lines[run] for run in runs}
+
     def last(self, run: str) -> int:
         """The highest seq of a run; 0 where there is none."""
         return self._lines[run].lasts[-1] if run in self._lines else 0
@@ -273,6 +278,10 @@ class Index(Mapping[tuple[str, int], Held]):
                 del sizes.chunks[number]
         if not sizes.chunks:
             del self._sizes[run]
+
+    def sort(self, rank: Mapping[str, int]) -> None:
+        """Runs have come that are older than others: put them in the order of their ranks."""
+        self._held.sort(rank)
 
     def all_dated(self) -> None:
         """Every batch has got its date."""

@@ -22,6 +22,9 @@ SEAL_BYTES = 65_536
 """An interval that has grown to about this much is sealed before its time."""
 LOOK_S = 1.0
 """A sealer looks at least this often whether to seal before the time, in real s."""
+HASTY_LOOK_S = 0.1
+"""And this often at first, and as long as intervals fill before their time: ingest refuses a batch of four times
+SEAL_BYTES."""
 LATE_LOOK_MS = 50
 """And this often, in civil ms, once the interval is over and a bus still has a slot open."""
 SEAL_S_MAX = 60.0
@@ -77,6 +80,8 @@ class Sealer:
         self._full = False
         self._tried = interval.from_
         """End of the last attempt to seal: a refused one is not repeated before the next boundary."""
+        self._hasty = True
+        """The last interval filled before its time, or is the first."""
         self._began_s = 0.0
         self._waiting = False
         """Batches wait for a clock that can be trusted, and that has been said."""
@@ -121,13 +126,17 @@ class Sealer:
                 self._give_up(boundary)
                 return boundary
             if mono >= boundary and watermark >= boundary:
+                self._hasty = False
                 return boundary
-            early = self._interval.bytes_about >= SEAL_BYTES or (self._interval.urgent and not self._full)
+            large = self._interval.bytes_about >= SEAL_BYTES
+            early = large or (self._interval.urgent and not self._full)
             if early and min(watermark, mono) > self._tried:
+                self._hasty = large
                 return min(watermark, mono)
             wait_s = self._clock.real_s(boundary - mono)
+            look_s = HASTY_LOOK_S if self._hasty else LOOK_S
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(LOOK_S, wait_s if wait_s > 0 else self._clock.real_s(LATE_LOOK_MS))):
+                async with asyncio.timeout(min(look_s, wait_s if wait_s > 0 else self._clock.real_s(LATE_LOOK_MS))):
                     await self._stop.wait()
         return None
 

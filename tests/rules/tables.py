@@ -117,6 +117,8 @@ MARKS: dict[str, Mark] = {
     "edge_agent/read/level.py": Mark.SHELL,
     "edge_agent/keep/spool.py": Mark.FLOW,
     "edge_agent/keep/recovery.py": Mark.SHELL,
+    "edge_agent/keep/salvage.py": Mark.FLOW,
+    "edge_agent/keep/schema.py": Mark.FLOW,
     "edge_agent/keep/sealer.py": Mark.FLOW,
     "edge_agent/keep/disk.py": Mark.SHELL,
     "edge_agent/send/sender.py": Mark.FLOW,

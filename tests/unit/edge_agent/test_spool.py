@@ -17,7 +17,8 @@ from data_contract.batch import Span
 from edge_agent.errors import DiskFull, Fatal
 from edge_agent.keep import recovery
 from edge_agent.keep.disk import FileDisk, configure, transact
-from edge_agent.keep.spool import PENDING_SPANS_MAX, SCHEMA_VERSION, UNKNOWN_MS, Sealed, Spool
+from edge_agent.keep.schema import SCHEMA_VERSION
+from edge_agent.keep.spool import PENDING_SPANS_MAX, UNKNOWN_MS, Sealed, Spool
 from tests.twins.death import Life
 from tests.twins.disk import DiskTwin
 

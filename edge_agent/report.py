@@ -76,7 +76,7 @@ class Report:
             clock_trusted=civil.trusted,
             clock_waiting=self._spool.held.undated,
             clock_backsteps=self._backsteps(),
-            written_bytes_day=self._wear.bytes_day(self._now_s(), self._board.look().written_bytes),
+            written_bytes_day=self._wear.bytes_day(now_s, self._board.look().written_bytes),
         )
 
     def status(self) -> str:

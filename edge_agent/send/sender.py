@@ -237,7 +237,9 @@ class Sender:
     async def _hand_over(self, session: Session, channel: Channel, payload: bytes, *, retain: bool = False) -> None:
         """Publish, at the cost of the budget. Raises NotConnected."""
         name = topic(self._gateway, channel)
-        self._budget.spend(wire_bytes(name, payload), asyncio.get_running_loop().time())
+        cost = wire_bytes(name, payload)
+        self._budget.spend(cost, asyncio.get_running_loop().time())
+        self._lanes.spent(cost)
         self._promise(self._step_s + len(payload) / SLOWEST_BYTES_PER_S)
         await session.publish(name, payload, retain=retain)
 
@@ -332,9 +334,9 @@ class Sender:
 
     def _message(self, now_s: float) -> Message | None:
         """What to send now. What is in flight already goes before backlog, and after live data."""
-        if self._budget.wait_s(now_s):
-            return None
         chosen = self._choose(now_s)
+        if self._budget.wait_s(now_s) and not (chosen and chosen.alarm):
+            return None
         if chosen is None or chosen.backlog:
             again = self._flight.due(now_s)
             if again is not None or chosen is None:

@@ -18,6 +18,7 @@ import yaml
 from device_profiles.library import Library
 from loopgauge.demo import demo as program
 from loopgauge.demo import sites, summary
+from loopgauge.demo.chosen import choose
 from loopgauge.demo.judgement import judge_indicators
 from tests.e2e.servers import free_port, require
 
@@ -180,15 +181,15 @@ def _wrong_span(site: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, 
 def test_a_wrong_word_order_and_a_wrong_span_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both in one run, as they show in different indicators."""
     require("mosquitto")
-    monkeypatch.setattr(program, "HISTORY_DAYS", 1)
     monkeypatch.setattr(sites, "site", _wrong_span(sites.site))
     report = tmp_path / "report.json"
     options = program.Options(
+        chosen=choose("demo", seed=1, assets=None),
         seconds=20,
         report=report,
         port=free_port(),
-        seed=1,
         speed=DAY_SPEED,
+        history_days=1,
         broker="mosquitto",
         folder=tmp_path / "demo",
         profiles=_wrong_word_order(tmp_path / "profiles"),

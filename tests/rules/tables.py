@@ -97,6 +97,7 @@ class Mark(StrEnum):
 MARKS: dict[str, Mark] = {
     "loopgauge": Mark.ROOT,
     "loopgauge/demo/history.py": Mark.FLOW,
+    "loopgauge/demo/register.py": Mark.CORE,
     "loopgauge/demo/sites.py": Mark.CORE,
     "loopgauge/demo/summary.py": Mark.CORE,
     "loopgauge/demo/virtual_time.py": Mark.SHELL,

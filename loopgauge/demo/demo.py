@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -41,6 +42,7 @@ BIN_ROUNDS_PER_S_MAX = 8.0
 LEAD_S = 8.0
 """Real time that the programs get to start before the first whole hour."""
 START_S_MAX = 60.0
+SEAL_EVERY_REAL_S = 1.0
 TAIL_ROUNDS = 3
 """Sampling intervals beyond the live period, so that readings lie on both sides of its end."""
 MAKE_S_MAX = 120.0
@@ -51,6 +53,8 @@ SMALL_METERS = 20
 HISTORY_TOLERANCE_MS = 1000
 FOREVER_MS = 2**53
 MARKER = ".loopgauge-demo"
+NICE = {"rollup": 10, "console": 10}
+"""Program -> how far it gives way. Meters and gateways run against the clock, these do not."""
 
 
 class DemoFailed(Exception):
@@ -132,9 +136,14 @@ class Demo:
         rounds_max = BIN_ROUNDS_PER_S_MAX if weighs else ROUNDS_PER_S_MAX
         return next((every for every in EVERY_S if self.options.speed / every <= rounds_max), EVERY_S[-1])
 
+    def seal_every_s(self, gateway: str) -> int:
+        """How often it seals, in simulated s: whole slots, and a real second, so that a slow answer is waited for."""
+        every_s = self.every_s(gateway)
+        return every_s * max(1, math.ceil(SEAL_EVERY_REAL_S * self.options.speed / every_s))
+
     async def _verb(self, name: str, *words: str) -> Child:
         env = {**os.environ, CLOCK_VARIABLE: self.clock.text(), "PYTHONUNBUFFERED": "1"}
-        child = await start_verb(name, words, folder=self.folder, env=env)
+        child = await start_verb(name, words, folder=self.folder, env=env, nice=NICE.get(name, 0))
         self._children.append(child)
         return child
 
@@ -189,6 +198,7 @@ class Demo:
             profiles=self.loaded.profiles,
             places=places,
             every_s=self.every_s(gateway),
+            seal_every_s=self.seal_every_s(gateway),
             since=_iso(self.begin_ms),
             spool=str(self.folder / f"{gateway}.spool.db"),
             broker_port=broker_port,

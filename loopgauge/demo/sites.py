@@ -55,6 +55,7 @@ def site(
     profiles: Mapping[str, Profile],
     places: Places,
     every_s: float,
+    seal_every_s: float,
     since: str,
     spool: str,
     broker_port: int,
@@ -81,7 +82,7 @@ def site(
     return {
         "gateway": gateway,
         "board": gateway.replace("-", ""),
-        "seal_every_s": every_s,
+        "seal_every_s": seal_every_s,
         "spool": {"file": spool},
         "uplink": {"host": "127.0.0.1", "port": broker_port},
         "clock": {"trust": "always"},

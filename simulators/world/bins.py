@@ -6,6 +6,7 @@ What happened is made day by day from the seed; a few days are kept, so asking f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +149,13 @@ class Course:
         first, last = self._number(int(t_ms.min())), self._number(int(t_ms.max()))
         if first == last:
             yield self._days.day(first), slice(None)
+            return
+        if (t_ms[1:] >= t_ms[:-1]).all():
+            midnights = (np.arange(first + 1, last + 1) + self._first_day) * DAY_MS - self._offset_ms
+            cuts = [0, *t_ms.searchsorted(midnights).tolist(), t_ms.size]
+            for n, (begin, end) in enumerate(pairwise(cuts), start=first):
+                if begin < end:
+                    yield self._days.day(n), slice(begin, end)
             return
         numbers = np.maximum(0, (t_ms + self._offset_ms) // DAY_MS - self._first_day)
         for n in np.unique(numbers).tolist():

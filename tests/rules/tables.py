@@ -161,6 +161,7 @@ MARKS: dict[str, Mark] = {
     "simulators/story/workers.py": Mark.SHELL,
     "simulators/devices/modbus.py": Mark.SHELL,
     "simulators/devices/line.py": Mark.SHELL,
+    "simulators/chips/ahead.py": Mark.SHELL,
     "simulators/chips/hx711.py": Mark.SHELL,
     "simulators/chips/feed.py": Mark.SHELL,
     "simulators/fleet/app.py": Mark.ROOT,

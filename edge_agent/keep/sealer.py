@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from data_contract.batch import STOP, Body, Record, Span, write_body
 from edge_agent.errors import DiskFull
+from edge_agent.keep.aside import told
 from edge_agent.keep.dating import Segment, Timeline
 from edge_agent.keep.interval import Interval
 from edge_agent.keep.spool import Sealed, Spool
@@ -21,6 +22,9 @@ SEAL_BYTES = 65_536
 """An interval that has grown to about this much is sealed before its time."""
 LOOK_S = 1.0
 """A sealer looks at least this often whether to seal before the time, in real s."""
+HASTY_LOOK_S = 0.1
+"""And this often at first, and as long as intervals fill before their time: ingest refuses a batch of four times
+SEAL_BYTES."""
 LATE_LOOK_MS = 50
 """And this often, in civil ms, once the interval is over and a bus still has a slot open."""
 SEAL_S_MAX = 60.0
@@ -73,10 +77,20 @@ class Sealer:
         self._full = False
         self._tried = interval.from_
         """End of the last attempt to seal: a refused one is not repeated before the next boundary."""
+        self._hasty = True
+        """The last interval filled before its time, or is the first."""
         self._began_s = 0.0
         self._waiting = False
         """Batches wait for a clock that can be trusted, and that has been said."""
+        self._now: asyncio.Future[bool] | None = None
+        """Somebody waits for a seal before its time."""
         self._stop = asyncio.Event()
+
+    def now(self) -> asyncio.Future[bool]:
+        """Seal what has its outcome without waiting for the end of the interval; whether the disk took it."""
+        if self._now is None or self._now.done():
+            self._now = asyncio.get_running_loop().create_future()
+        return self._now
 
     def stop(self) -> None:
         """End `run` when the seal at hand is done."""
@@ -91,6 +105,8 @@ class Sealer:
             if to is None:
                 return
             await self.seal(to)
+            if self._now is not None and not self._now.done():
+                self._now.set_result(not self._full)
             self._promise(SEAL_S_MAX)
             if not self._full:  # a batch that waits for room keeps one base from its begin to its end
                 self._observe()
@@ -117,12 +133,16 @@ class Sealer:
                 self._give_up(boundary)
                 return boundary
             if mono >= boundary and watermark >= boundary:
+                self._hasty = False
                 return boundary
-            if self._interval.bytes_about >= SEAL_BYTES and min(watermark, mono) > self._tried:
+            grown = self._interval.bytes_about >= SEAL_BYTES
+            if (grown or (self._now is not None and not self._now.done())) and min(watermark, mono) > self._tried:
+                self._hasty = grown
                 return min(watermark, mono)
             wait_s = self._clock.real_s(boundary - mono)
+            look_s = HASTY_LOOK_S if self._hasty else LOOK_S
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(LOOK_S, wait_s if wait_s > 0 else self._clock.real_s(LATE_LOOK_MS))):
+                async with asyncio.timeout(min(look_s, wait_s if wait_s > 0 else self._clock.real_s(LATE_LOOK_MS))):
                     await self._stop.wait()
         return None
 
@@ -142,7 +162,7 @@ class Sealer:
         confirmed = self._confirmed()
         pending = self._spool.pending(confirmed)
         body = self._interval.body(
-            to, prev=self._prev, pending=pending, aside=self._spool.aside, off_grid=not segment.trusted
+            to, prev=self._prev, pending=pending, aside=told(self._spool.aside), off_grid=not segment.trusted
         )
         try:
             await self._spool.seal(self._as_row(body, segment, final), confirmed)
@@ -175,7 +195,7 @@ class Sealer:
 
     async def _date(self) -> None:
         """Give undated batches their base, for good: as soon as the clock is trusted, or when the wait is over."""
-        if all(held.dated for held in self._spool.held.values()):
+        if not self._spool.held.undated:
             return
         segment = self._timeline.at(self._clock.mono_ms())
         with contextlib.suppress(DiskFull):  # they wait on; the seal has said that there is no room

@@ -62,7 +62,11 @@ class Lanes:
         self._live_from = 1
         self._alarms = Spans()
         self._behind = 0.0
-        """Plain bytes that live data has had beyond its share while backlog waited."""
+        """Bytes, as sent, that the backlog has had too little while both waited."""
+        self._quantum = 0.0
+        """What its last message took of that."""
+        self._contested: Chosen | None = None
+        """Launched while both waited, and not yet sent."""
 
     def reconnected(self, last_seq: int) -> None:
         """All that is held now is backlog; alarms stay alarms."""
@@ -96,14 +100,9 @@ class Lanes:
         ahead = self._fitting(newest if alarm is None else [alarm], live, backlog=False)
         oldest = held.batches(held.spans(without=[*taken, *new], dated=True))
         rest = self._fitting(oldest, backlog, backlog=True)
-        due = rest is not None and alarm is None and self._behind >= self._cost(rest)
+        due = rest is not None and alarm is None and self._behind > self._quantum
         chosen = rest if ahead is None or due else ahead
         return replace(chosen, contested=True) if chosen and ahead and rest else chosen
-
-    @staticmethod
-    def _cost(chosen: Chosen) -> float:
-        """Its part in `_behind`: as much of live data as of backlog cancels out where the shares are kept."""
-        return chosen.size * (BACKLOG_ONE_IN - 1 if chosen.backlog else 1) / BACKLOG_ONE_IN
 
     @staticmethod
     def _fitting(offered: Iterable[Held], room: Room, *, backlog: bool) -> Chosen | None:
@@ -116,11 +115,21 @@ class Lanes:
 
     def launched(self, chosen: Chosen) -> None:
         """This has been sent: what is sealed from now on is live."""
-        if chosen.contested:
-            self._behind += -self._cost(chosen) if chosen.backlog else self._cost(chosen)
+        self._contested = chosen if chosen.contested else None
         run, _, last = chosen.span
         if run == self._run and last >= self._live_from:
             self._live_from = last + 1
+
+    def spent(self, size: int) -> None:
+        """What was launched last has cost so many bytes. It counts where the other lane waited for it."""
+        chosen, self._contested = self._contested, None
+        if chosen is None:
+            return
+        if chosen.backlog:
+            self._quantum = size * (BACKLOG_ONE_IN - 1) / BACKLOG_ONE_IN
+            self._behind -= self._quantum
+        else:
+            self._behind += size / BACKLOG_ONE_IN
 
 
 def _newest_first(held: Index, spans: Sequence[Span]) -> Iterator[Held]:

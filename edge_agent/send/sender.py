@@ -237,7 +237,9 @@ class Sender:
     async def _hand_over(self, session: Session, channel: Channel, payload: bytes, *, retain: bool = False) -> None:
         """Publish, at the cost of the budget. Raises NotConnected."""
         name = topic(self._gateway, channel)
-        self._budget.spend(wire_bytes(name, payload), asyncio.get_running_loop().time())
+        cost = wire_bytes(name, payload)
+        self._budget.spend(cost, asyncio.get_running_loop().time())
+        self._lanes.spent(cost)
         self._promise(self._step_s + len(payload) / SLOWEST_BYTES_PER_S)
         await session.publish(name, payload, retain=retain)
 

@@ -108,6 +108,7 @@ def contest(seconds: int, *, live: int, carries: int) -> tuple[Counter[bool], in
         chosen = lanes.next(held, list(gone), live=room, backlog=room)
         assert chosen is not None
         lanes.launched(chosen)
+        lanes.spent(chosen.size)
         sent[chosen.backlog] += chosen.size
         now += chosen.size / carries
         if not chosen.backlog:

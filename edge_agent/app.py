@@ -45,7 +45,7 @@ from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import Lanes
 from edge_agent.send.link import MqttLink, tls_context
 from edge_agent.send.sender import Sender
-from edge_agent.site_plan import Devices, load_devices, plans_of
+from edge_agent.site_plan import Devices, limits_of, load_devices, plans_of
 from edge_agent.weigh.waking import wake
 from service_health import watchdog
 from service_health.metric import Metric
@@ -278,7 +278,7 @@ class Agent:
 
     def _interval(self, mono: int) -> Interval:
         """The first interval of this run, with what is put on record at a start."""
-        interval = Interval(from_=mono)
+        interval = Interval(from_=mono, alarms=limits_of(self._config))
         start = Start(
             run=self.run_id,
             version=self._version,
@@ -347,6 +347,7 @@ class Agent:
             watermark=lambda: min((pace.watermark() for pace in paces.values()), default=2**62),
             give_up=functools.partial(_give_up, list(pollers.values())),
             confirmed=self.sender.confirmed,
+            alarmed=self.sender.alarm,
             sealed=self.sender.look,
             remember=lambda: {device: meter.remember() for device, meter in self._bins.items()},
             tally=self._tally,

@@ -148,6 +148,24 @@ class BinConfig(_Model):
     )
 
 
+class LimitConfig(_Model):
+    """Beyond these limits a value is an alarm: sealed and sent at once, before everything else."""
+
+    above: float | None = Field(default=None, description="a larger value is an alarm, in the unit of the field")
+    below: float | None = Field(default=None, description="a smaller value is an alarm")
+    clear_by: Annotated[float, Field(ge=0)] = Field(
+        default=0, description="the alarm is over when the value has been back within by so much for a minute"
+    )
+
+    @model_validator(mode="after")
+    def _sets_one(self) -> LimitConfig:
+        if self.above is None and self.below is None:
+            raise ValueError("sets no limit: give above, below or both")
+        if self.above is not None and self.below is not None and self.above - self.below <= 2 * self.clear_by:
+            raise ValueError("above must lie above below by more than twice clear_by, or the alarm would never be over")
+        return self
+
+
 class DeviceConfig(_Model):
     """One device on a bus."""
 
@@ -159,6 +177,7 @@ class DeviceConfig(_Model):
         default={}, description="sampling interval per poll group in s, instead of the profile's"
     )
     bin: BinConfig | None = Field(default=None, description="the device is a bin on a scale")
+    alarms: dict[str, LimitConfig] = Field(default={}, description="limits by field, beyond which a value is an alarm")
     simulated: bool = Field(default=False, description="say in birth, page and report that this is no real device")
 
 

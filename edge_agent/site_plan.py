@@ -11,6 +11,7 @@ from device_profiles.registers import decoder, whole
 from edge_agent import say
 from edge_agent.config import BinConfig, DeviceConfig, EdgeConfig
 from edge_agent.errors import Fatal
+from edge_agent.keep.alarms import Alarms, Limit
 from edge_agent.keep.interval import Decode
 from edge_agent.read.planner import plan
 from edge_agent.read.poller import FieldReader, PollPlan, Weighing
@@ -49,6 +50,8 @@ def load_devices(config: EdgeConfig, library: Library) -> Devices:
             )
         if device.bin is not None:
             _check_bin(f"devices.{name}.bin", device, device.bin, profile)
+        for field in device.alarms:
+            _check_alarm(f"devices.{name}.alarms.{field}", field, device, profile)
         devices[name] = (device, profile)
     return devices
 
@@ -64,6 +67,25 @@ def _check_bin(where: str, device: DeviceConfig, of: BinConfig, profile: Profile
         raise Fatal(f"{where}.calibrations: {of.weight} is in {unit}, not kg; run `loopgauge edge calibrate`")
     if unit == "kg" and of.calibrations:
         raise Fatal(f"{where}.calibrations: {of.weight} is in kg already; leave them out")
+
+
+def _check_alarm(where: str, field: str, device: DeviceConfig, profile: Profile) -> None:
+    read = [*(device.fields or profile.fields), *(FIELDS if device.bin is not None else ())]
+    if field not in read:
+        raise Fatal(f"{where}: {field!r} is not read from this device; it has {', '.join(read)}")
+    if field in profile.fields and profile.fields[field].personal:
+        raise Fatal(f"{where}: {field} is personal and has no limits; leave it out")
+
+
+def limits_of(config: EdgeConfig) -> Alarms:
+    """The limits that the site file sets."""
+    return Alarms(
+        {
+            (name, field): Limit(of.below, of.above, of.clear_by)
+            for name, device in config.devices.items()
+            for field, of in device.alarms.items()
+        }
+    )
 
 
 def _weighing(of: BinConfig) -> Weighing:

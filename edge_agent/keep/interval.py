@@ -15,6 +15,7 @@ from data_contract.batch import Block, Body, Counts, Device, Record, Span
 from data_contract.cause import Missing
 from data_contract.reading import Quality
 from data_contract.schedule import Poll
+from edge_agent.keep.alarms import Alarms
 
 CELL_BYTES = 12
 """A value in a batch takes about this much; the estimate only decides when to seal early."""
@@ -98,8 +99,12 @@ def _block(layout: Layout, samples: list[Sample], from_: int) -> Block:
 class Interval:
     """Everything between the last seal and now."""
 
-    def __init__(self, *, from_: int) -> None:
+    def __init__(self, *, from_: int, alarms: Alarms | None = None) -> None:
         self.from_ = from_
+        self._alarms = alarms or Alarms({})
+        self._raised: list[tuple[int, Record]] = []
+        """(stamp, record) of alarms; a batch may begin between the two."""
+        self._raised_told = 0
         self._outcomes: list[_Outcome] = []
         self._records: list[Record] = []
         self._records_told = 0
@@ -120,7 +125,17 @@ class Interval:
         if due < self.from_:
             return
         self._outcomes.append(_Outcome(poll, due, samples, missing))
+        if self._alarms.watches(poll.device):
+            for sample in samples:
+                values = [(name, *decode(sample.words[part])) for name, part, decode in sample.layout.parts]
+                records = self._alarms.look(poll.device, sample.stamp, values)
+                self._raised.extend((sample.stamp, record) for record in records)
         self._cells += sum(len(sample.layout.parts) for sample in samples)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it holds an alarm, for which nobody should wait."""
+        return bool(self._raised)
 
     def happened(self, record: Record) -> None:
         """Something to seal with the next batch."""
@@ -139,7 +154,8 @@ class Interval:
 
         `off_grid`: the clock that says when slots are due is not trusted.
         """
-        self._records_told = len(self._records)
+        self._records_told, self._raised_told = len(self._records), len(self._raised)
+        raised = [record.model_copy(update={"t": stamp - self.from_}) for stamp, record in self._raised]
         devices: dict[str, _DeviceParts] = {}
         for (name, kind, group), lost in self._lost.items():
             parts = devices.setdefault(name, _DeviceParts(kind))
@@ -157,7 +173,7 @@ class Interval:
             to=to,
             prev=prev,
             devices={name: parts.device(self.from_) for name, parts in devices.items()},
-            records=list(self._records),
+            records=[*self._records, *raised],
             pending=pending,
             aside=aside,
             off_grid=off_grid,
@@ -167,6 +183,7 @@ class Interval:
         """The batch up to `to` is durable. What happened while it was being written waits for the next."""
         self.from_ = to
         del self._records[: self._records_told]
+        del self._raised[: self._raised_told]
         self._lost.clear()
         self._called_lost.clear()
         self._drop(to)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from data_contract.batch import STOP, Body, Record, Span, write_body
 from edge_agent.errors import DiskFull
+from edge_agent.keep.alarms import ALARM
 from edge_agent.keep.aside import told
 from edge_agent.keep.dating import Segment, Timeline
 from edge_agent.keep.interval import Interval
@@ -47,6 +48,7 @@ class Sealer:
         watermark: Callable[[], int],
         give_up: Callable[[int], None],
         confirmed: Callable[[], Sequence[Span]],
+        alarmed: Callable[[int], None],
         sealed: Callable[[], None],
         remember: Callable[[], Mapping[str, str]],
         tally: Tally,
@@ -56,8 +58,9 @@ class Sealer:
         """The callables tell and ask the rest of the agent.
 
         `watermark`: mono before which each slot has its outcome; `give_up`: give every slot before an instant one;
-        `confirmed`: what may be deleted; `sealed`: called after each seal; `remember`: what devices must still know
-        after a power cut, by device; `promise`: told before each wait how long it may take at most, in real s.
+        `confirmed`: what may be deleted; `alarmed`: told the seq of a batch with an alarm;
+        `sealed`: called after each seal; `remember`: what devices must still know after a power cut, by device;
+        `promise`: told before each wait how long it may take at most, in real s.
         """
         self._clock = clock
         self._timeline = timeline
@@ -67,6 +70,7 @@ class Sealer:
         self._watermark = watermark
         self._give_up = give_up
         self._confirmed = confirmed
+        self._alarmed = alarmed
         self._sealed = sealed
         self._remember = remember
         self._tally = tally
@@ -136,7 +140,9 @@ class Sealer:
                 self._hasty = False
                 return boundary
             grown = self._interval.bytes_about >= SEAL_BYTES
-            if (grown or (self._now is not None and not self._now.done())) and min(watermark, mono) > self._tried:
+            asked = self._now is not None and not self._now.done()
+            early = grown or asked or (self._interval.urgent and not self._full)
+            if early and min(watermark, mono) > self._tried:
                 self._hasty = grown
                 return min(watermark, mono)
             wait_s = self._clock.real_s(boundary - mono)
@@ -179,6 +185,8 @@ class Sealer:
         self._prev = to
         self._interval.sealed(to)
         self._tally.sealed(body)
+        if any(record.kind == ALARM for record in body.records):
+            self._alarmed(self._seq)
         self._sealed()
 
     def _as_row(self, body: Body, segment: Segment, final: bool) -> Sealed:

@@ -32,6 +32,7 @@ class Chosen:
     span: Span
     size: int
     backlog: bool
+    alarm: bool = False
     contested: bool = False
     """Both live data and backlog waited, with room for either."""
 
@@ -98,6 +99,7 @@ class Lanes:
         alarm, new = self._alarm(held, taken), [(self._run, self._live_from, SEQ_MAX)]
         newest = _newest_first(held, list(held.spans(within=new, without=taken, dated=True)))
         ahead = self._fitting(newest if alarm is None else [alarm], live, backlog=False)
+        ahead = replace(ahead, alarm=True) if ahead and alarm else ahead
         oldest = held.batches(held.spans(without=[*taken, *new], dated=True))
         rest = self._fitting(oldest, backlog, backlog=True)
         due = rest is not None and alarm is None and self._behind > self._quantum

@@ -334,9 +334,9 @@ class Sender:
 
     def _message(self, now_s: float) -> Message | None:
         """What to send now. What is in flight already goes before backlog, and after live data."""
-        if self._budget.wait_s(now_s):
-            return None
         chosen = self._choose(now_s)
+        if self._budget.wait_s(now_s) and not (chosen and chosen.alarm):
+            return None
         if chosen is None or chosen.backlog:
             again = self._flight.due(now_s)
             if again is not None or chosen is None:

@@ -16,11 +16,12 @@ When is it due again?
 Only ranges that were sent by this flight can be confirmed. Any other ack is counted and ignored: one that names a run
 or a seq that was never offered deletes nothing.
 
-How much may be in flight? Never more than `bytes_max` and `batches_max`, counted as sent, compressed; so the broker's
-share of a dead cloud is small, and the rest waits on disk. Of that the backlog may fill BACKLOG_SHARE and no more than
-the way carries in some two seconds (`goodput`), so that live data neither queues behind it nor finds the flight full.
-Where the cloud is fast, `batches_max` grows with what it confirms, up to FAST_BATCHES_MAX, until it falls silent. Live
-data and backlog may each have one batch in flight whatever its size, or a large one would never leave.
+How much may be in flight? Never more than `bytes_max`, counted as sent, compressed, and `batches_max` of live data; so
+the broker's share of a dead cloud is small, and the rest waits on disk. The backlog has room in BACKLOG_SHARE of both,
+and in no more than the way carries in some two seconds (`goodput`), so that live data neither queues behind it nor
+finds the flight full. Where the cloud is fast, `batches_max` grows with what it confirms, up to FAST_BATCHES_MAX, until
+it falls silent. Live data and backlog may each have one batch in flight whatever its size, or a large one would never
+leave.
 """
 
 from __future__ import annotations
@@ -153,14 +154,12 @@ class Flight:
     def room(self, *, backlog: bool = False, message_bytes_max: float = math.inf) -> Room:
         """What the next message of live data, or of backlog, may hold. `message_bytes_max`: as sent."""
         bytes_max, batches_max = float(self._bytes_max), float(self._batches_most())
+        held = sum(m.last - m.first + 1 for m in self._messages if backlog or not m.backlog)
         if backlog:
             bytes_max, batches_max = min(BACKLOG_SHARE * bytes_max, self._goodput.window()), BACKLOG_SHARE * batches_max
         free = min(bytes_max - self.bytes, self._goodput.message(), message_bytes_max)
-        return Room(
-            int(free / self._ratio),
-            int(batches_max) - self.batches,
-            self.batches < batches_max and all(message.backlog is not backlog for message in self._messages),
-        )
+        alone = all(message.backlog is not backlog for message in self._messages)
+        return Room(int(free / self._ratio), int(batches_max) - held, alone and held < batches_max)
 
     @property
     def _ratio(self) -> float:

@@ -19,7 +19,7 @@ import pytest
 from data_contract.topics import READY, Channel, command_topic, topic
 from edge_agent.config import UplinkConfig
 from edge_agent.errors import NotConnected
-from edge_agent.ports import Link, Session
+from edge_agent.ports import SLOWEST_BYTES_PER_S, Link, Session
 from edge_agent.send.link import MqttLink
 from ingest.config import BrokerConfig
 from ingest.consumer import MqttConsumer
@@ -383,3 +383,39 @@ def test_a_broker_that_goes_away_is_said_once_by_the_worker(tmp_path: Path, capl
     assert len(said) == 2, said
     assert "away" in said[0]
     assert said[1] == "broker: connected again"
+
+
+def test_a_message_whose_bytes_take_longer_than_the_time_out_is_waited_for_and_a_silent_broker_is_not() -> None:
+    """A slow link would be left and joined again without end, each time for the same bytes."""
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """As much of MQTT 3.1.1 as a session needs; a publish is answered after 1.6 s."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                (kind,), size, shift = await reader.readexactly(1), 0, 0
+                while True:
+                    (digit,) = await reader.readexactly(1)
+                    size, shift = size + ((digit & 127) << shift), shift + 7
+                    if digit < 128:
+                        break
+                body = await reader.readexactly(size)
+                if kind >> 4 == 1:
+                    writer.write(bytes([0x20, 2, 0, 0]))
+                elif kind >> 4 == 8:
+                    writer.write(bytes([0x90, 4, *body[:2], 0, 1]))
+                elif kind >> 4 == 3:
+                    await asyncio.sleep(1.6)
+                    end = 2 + int.from_bytes(body[:2])
+                    writer.write(bytes([0x40, 2, *body[end : end + 2]]))
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(slow, "127.0.0.1", 0)
+        config = UplinkConfig(host="127.0.0.1", port=server.sockets[0].getsockname()[1], timeout_s=1)
+        async with MqttLink(gateway="gw-1", config=config, password=None).connect() as session:
+            await session.publish(DATA, bytes(4 * SLOWEST_BYTES_PER_S))
+            with pytest.raises(NotConnected):
+                await session.publish(DATA, b"small")
+        server.close()
+
+    asyncio.run(main())

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from edge_agent.send.budget import BURST_S, HEADERS_BYTES, Budget, wire_bytes
-from edge_agent.send.forecast import FOREVER_S, Forecast, Rate
+from edge_agent.send.forecast import FILE_SHARE, FOREVER_S, Forecast, Rate
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -103,8 +103,8 @@ def test_the_time_until_the_spool_is_full_knows_both_of_its_bounds() -> None:
     assert one.full_s(0, 10**9, None, 0.0) == FOREVER_S
     for second in range(3600):
         one.sealed(100, second)
-    by_bytes = one.full_s(0, 13_000_000, None, 3600.0)
+    by_bytes = one.full_s(0, int(FILE_SHARE * 10e6), None, 3600.0)
     assert by_bytes == pytest.approx(100_000, rel=0.05)
-    assert one.full_s(0, 13_000_000, 1_300_000, 3600.0) == pytest.approx(10_000, rel=0.05)
-    assert one.full_s(5_000_000, 13_000_000, None, 3600.0) == pytest.approx(50_000, rel=0.05)
-    assert one.full_s(20_000_000, 13_000_000, None, 3600.0) == 0.0
+    assert one.full_s(0, int(FILE_SHARE * 10e6), FILE_SHARE * 1e6, 3600.0) == pytest.approx(10_000, rel=0.05)
+    assert one.full_s(5_000_000, int(FILE_SHARE * 10e6), None, 3600.0) == pytest.approx(50_000, rel=0.05)
+    assert one.full_s(20_000_000, int(FILE_SHARE * 10e6), None, 3600.0) == 0.0

@@ -74,6 +74,8 @@ class Gateway:
         self.rng = random.Random(1)
         self.bodies = bodies(self.rng)
         self.live_size = live_size
+        self.silent = False
+        """The cloud does not answer."""
         self.path = folder / "spool.db"
         self.broker = BrokerTwin(rng=self.rng, delay_s=0.05)
         self.broker.bytes_per_s = link
@@ -109,6 +111,8 @@ class Gateway:
 
     async def _store(self, run: str, first: int, last: int) -> None:
         await asyncio.sleep(0.1)
+        if self.silent:
+            return
         now_s = asyncio.get_running_loop().time()
         if run == NOW:
             for seq in range(first, last + 1):
@@ -191,6 +195,7 @@ def test_live_data_that_takes_all_of_the_budget_leaves_the_backlog_its_share_and
         await gateway.fill(5000)
         await gateway.run(7200)
         spent = {run: sum(size for _, of, size in gateway.sent if of == run) for run in (OLD, NOW)}
+        assert sum(spent.values()) <= 1_000.0 * (7200 + BURST_S) + 20_000
         assert spent[OLD] / sum(spent.values()) == pytest.approx(1 / BACKLOG_ONE_IN, abs=0.05)
         fresh = [at for seq, at in gateway.stored_s.items() if at - gateway.sealed_s[seq] < 2 * SEAL_S]
         assert len(fresh) > 0.3 * len(gateway.sealed_s), "the newest no longer goes first"
@@ -209,5 +214,24 @@ def test_a_link_that_everyone_would_call_dead_still_brings_out_what_is_sealed(tm
         assert gateway.sender.connects == 1
         assert p95(gateway.lateness_s()) < 20
         assert gateway.drained_s is not None
+
+    run_virtual(main())
+
+
+def test_live_data_goes_before_what_is_sent_again_after_a_reconnect_to_a_slower_link(tmp_path: Path) -> None:
+    async def main() -> None:
+        gateway = Gateway(tmp_path, link=1e6)
+        await gateway.fill(8000)
+        running = asyncio.create_task(gateway.run(120))
+        await asyncio.sleep(1)
+        gateway.silent = True
+        await asyncio.sleep(28)
+        under_way = gateway.sender._flight.bytes
+        assert under_way > 100_000, "there is too little to wait for"
+        gateway.silent, gateway.broker.bytes_per_s = False, 8_000
+        gateway.broker.drop()
+        await running
+        late = {seq: gateway.stored_s[seq] - at for seq, at in gateway.sealed_s.items() if 4 <= seq <= 10}
+        assert max(late.values()) < under_way / 8_000 / 2
 
     run_virtual(main())

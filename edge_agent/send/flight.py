@@ -190,9 +190,9 @@ class Flight:
         message.forced = False
         if size is not None:
             message.size = size
-            batches = message.last - message.first + 1
-            for name, value in (("_plain", message.plain), ("_packed", size), ("_batches", batches)):
-                setattr(self, name, RATIO_MEMORY * getattr(self, name) + value)
+            self._plain = RATIO_MEMORY * self._plain + message.plain
+            self._packed = RATIO_MEMORY * self._packed + size
+            self._batches = RATIO_MEMORY * self._batches + message.last - message.first + 1
         alone = all(other is message or not other.tries for other in self._messages)
         message.mark = self._goodput.sent(now_s, alone=alone)
         message.tries += 1

@@ -205,7 +205,7 @@ def test_live_data_that_takes_all_of_the_budget_leaves_the_backlog_its_share_and
 
 
 def test_a_link_that_everyone_would_call_dead_still_brings_out_what_is_sealed(tmp_path: Path) -> None:
-    """Half a kilobyte per second: a message takes longer than the broker's time-out used to be."""
+    """Half a kilobyte per second."""
 
     async def main() -> None:
         gateway = Gateway(tmp_path, link=500)

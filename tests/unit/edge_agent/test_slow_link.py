@@ -19,6 +19,7 @@ from data_contract.topics import Channel, gateway_of, topic
 from edge_agent.keep.disk import configure, transact
 from edge_agent.keep.spool import Sealed, Spool
 from edge_agent.send.budget import BURST_S, Budget, wire_bytes
+from edge_agent.send.commands import Commands
 from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import BACKLOG_ONE_IN, Lanes
 from edge_agent.send.sender import Sender
@@ -90,6 +91,7 @@ class Gateway:
             lanes=Lanes(run=NOW),
             budget=Budget(bytes_per_s=budget),
             birth=lambda: b"{}",
+            commands=Commands(run=NOW, devices=()),
             send_every_s=0,
             rng=self.rng,
             promise=lambda seconds: None,

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 MARK_OF_FOLDER = {"e2e": "e2e", "chaos": "chaos", "e2e/deploy": "slow", "power": "slow"}
-MAY_BE_REFUSED = ("power",)
-"""Folders whose tests need what no package brings: root, and a kernel that lets them mount."""
+MAY_BE_REFUSED = ("power", "e2e/test_slow_link.py")
+"""Tests that need what no package brings: root, and a kernel that lets them mount, or make networks of their own."""
 TOGETHER = ("e2e/deploy", "faults")
 """Folders whose tests share what is dear to make, or a table; elsewhere the tests of a file stay together."""
 TESTS = Path(__file__).parent
@@ -28,7 +28,7 @@ def _must_run(item: pytest.Item) -> bool:
 
 
 def _may_be_refused(path: Path) -> bool:
-    return TESTS in path.parents and path.relative_to(TESTS).parts[0] in MAY_BE_REFUSED
+    return any(path.is_relative_to(TESTS / place) for place in MAY_BE_REFUSED)
 
 
 def _in_ci() -> bool:

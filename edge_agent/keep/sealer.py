@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from data_contract.batch import STOP, Body, Record, Span, write_body
 from edge_agent.errors import DiskFull
@@ -28,6 +28,8 @@ HASTY_LOOK_S = 0.1
 SEAL_BYTES."""
 LATE_LOOK_MS = 50
 """And this often, in civil ms, once the interval is over and a bus still has a slot open."""
+EVICTIONS_PER_SEAL = 3
+"""So many pieces of at most PIECE_BYTES_MAX give way for one batch. The work is done on the disk's thread."""
 SEAL_S_MAX = 60.0
 """Longest time for a seal or a dating, in real s: three transactions at worst, where the disk was full. A card that
 tidies up holds one up for seconds, and SQLite waits 5 s for whoever else has the file open. What takes longer than all
@@ -48,6 +50,7 @@ class Sealer:
         watermark: Callable[[], int],
         give_up: Callable[[int], None],
         confirmed: Callable[[], Sequence[Span]],
+        busy: Callable[[], Container[tuple[str, int]]],
         alarmed: Callable[[int], None],
         sealed: Callable[[], None],
         remember: Callable[[], Mapping[str, str]],
@@ -58,8 +61,8 @@ class Sealer:
         """The callables tell and ask the rest of the agent.
 
         `watermark`: mono before which each slot has its outcome; `give_up`: give every slot before an instant one;
-        `confirmed`: what may be deleted; `alarmed`: told the seq of a batch with an alarm;
-        `sealed`: called after each seal; `remember`: what devices must still know after a power cut, by device;
+        `confirmed`: what may be deleted; `busy`: what may not be given up; `alarmed`: told the seq of a batch with an
+        alarm; `sealed`: called after each seal; `remember`: what devices must still know after a power cut, by device;
         `promise`: told before each wait how long it may take at most, in real s.
         """
         self._clock = clock
@@ -70,6 +73,7 @@ class Sealer:
         self._watermark = watermark
         self._give_up = give_up
         self._confirmed = confirmed
+        self._busy = busy
         self._alarmed = alarmed
         self._sealed = sealed
         self._remember = remember
@@ -79,6 +83,7 @@ class Sealer:
         self._seq = 0
         self._prev: int | None = None
         self._full = False
+        self._evicting = False
         self._tried = interval.from_
         """End of the last attempt to seal: a refused one is not repeated before the next boundary."""
         self._hasty = True
@@ -165,6 +170,18 @@ class Sealer:
         if final:
             self._interval.happened(Record(kind=STOP, t=to - self._interval.from_))
         segment = self._timeline.at(self._interval.from_)
+        left = EVICTIONS_PER_SEAL
+        while (full := await self._try(to, segment, final)) is not None:
+            left -= 1
+            if left < 0 or not await self._evict(segment):
+                self._refused(to, full)
+                return
+        if self._full:
+            log.info("spool: there is room again")
+            self._full = False
+
+    async def _try(self, to: int, segment: Segment, final: bool) -> DiskFull | None:
+        """Seal once; what was in the way, or None if it is durable."""
         confirmed = self._confirmed()
         pending = self._spool.pending(confirmed)
         body = self._interval.body(
@@ -173,14 +190,7 @@ class Sealer:
         try:
             await self._spool.seal(self._as_row(body, segment, final), confirmed)
         except DiskFull as error:
-            self._interval.refused(to)
-            if not self._full:
-                log.error("spool: no room for new readings (%s); they are counted as disk_full until there is", error)
-            self._full = True
-            return
-        if self._full:
-            log.info("spool: there is room again")
-            self._full = False
+            return error
         self._seq += 1
         self._prev = to
         self._interval.sealed(to)
@@ -188,6 +198,30 @@ class Sealer:
         if any(record.kind == ALARM for record in body.records):
             self._alarmed(self._seq)
         self._sealed()
+        return None
+
+    def _refused(self, to: int, error: DiskFull) -> None:
+        self._interval.refused(to)
+        if not self._full:
+            log.error("spool: no room for new readings (%s); they are counted as disk_full until there is", error)
+        self._full = True
+
+    async def _evict(self, segment: Segment) -> bool:
+        """Make room: the oldest detail gives way to a digest, which takes the next number. False: nothing did."""
+        self._promise(SEAL_S_MAX)
+        before_ms = segment.base + self._tried
+        try:
+            evicted = await self._spool.evict(self._seq + 1, before_ms=before_ms, busy=self._busy)
+        except DiskFull:
+            return False
+        if not evicted:
+            return False
+        if not self._evicting:
+            log.warning("spool: full; the oldest hours keep totals, changes and summaries, and lose the rest")
+        self._evicting = True
+        self._seq += 1
+        self._sealed()
+        return True
 
     def _as_row(self, body: Body, segment: Segment, final: bool) -> Sealed:
         return Sealed(

@@ -6,16 +6,18 @@ The index knows of each batch only its place and size, so that deciding what to 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from data_contract.batch import Previous, Span
 from data_contract.message import Row
 from edge_agent.errors import Damaged, DiskFull
-from edge_agent.keep import schema
+from edge_agent.keep import room, schema
 from edge_agent.keep.aside import without
 from edge_agent.keep.batch_row import crc_of, crc_when_dated, is_sound
+from edge_agent.keep.evict import HOUR_MS, Fields, spans_of
 from edge_agent.keep.index import Index, Spans
 from edge_agent.keep.wreck import BatchRow, Wreck
 from edge_agent.ports import Disk
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 UNKNOWN_MS = 253_402_300_799_000
 """Upper bound where nothing is known: the end of the year 9999."""
+PIECES_PER_EVICTION = 3
+"""So many are tried until one is worth giving up."""
 PENDING_SPANS_MAX = 500
 """Spans that a batch lists at most; beyond, neighbouring spans are joined across the gap between them."""
 
@@ -59,9 +63,17 @@ class Sealed:
 class Spool:
     """The batches of this run and of those before it."""
 
-    def __init__(self, *, disk: Disk, run: str, boot: str, wrecks: Sequence[Wreck] = ()) -> None:
-        """`wrecks`: damaged spools whose rows are to be carried over, oldest first."""
+    def __init__(
+        self, *, disk: Disk, run: str, boot: str, wrecks: Sequence[Wreck] = (), fields: Fields | None = None
+    ) -> None:
+        """`wrecks`: damaged spools whose rows are to be carried over, oldest first; `fields`: how those of this run are
+        read, for when they must be given up.
+        """
         self._disk = disk
+        self._fields = fields or {}
+        self._room = room.Store()
+        self.leaving: list[Span] = []
+        """Batches that are just giving way to a digest: not to be sent."""
         self._boot = boot
         self._wrecks = wrecks
         self._adrift = Spans()
@@ -111,6 +123,7 @@ class Spool:
             (self.run, self._boot, self.backsteps),
         )
         self._ids = dict(db.execute("SELECT run, id FROM run"))
+        room.begin(db, self.run, self._fields)
         self.held = schema.load_index(db)
         self.aside = schema.load_aside(db)
         self.memory = dict(db.execute("SELECT device, text FROM memory"))
@@ -216,6 +229,59 @@ class Spool:
             await self._disk.run(insert, grows=True)
         self._drop(confirmed)
         self.held.add(self.run, sealed.seq, len(sealed.body), dated=sealed.base_ms is not None)
+
+    async def evict(self, seq: int, *, before_ms: int, busy: Callable[[], Container[tuple[str, int]]]) -> bool:
+        """Let a digest with this seq of this run take the place of an hour of detail, in one transaction.
+
+        False: nothing may go, or nothing worth it; the seq was not used. `before_ms`: only hours that ended before;
+        `busy`: what is in flight or confirmed, and must stay as it is. Raises DiskFull (nothing has changed), Damaged.
+        """
+        for _ in range(PIECES_PER_EVICTION):
+            if self._room.fruitless_h == before_ms // HOUR_MS:
+                return False
+            piece = await self._disk.run(functools.partial(self._piece, busy(), before_ms))
+            # What has been sent since must not be digested: the cloud may be storing it now. From here on it is not.
+            piece = piece.without(busy())
+            if not piece.may_go:
+                self._room.fruitless_h = before_ms // HOUR_MS
+                return False
+            if await self._replace(piece, seq):
+                return True
+        return False
+
+    def _piece(self, busy: Container[tuple[str, int]], before_ms: int, db: sqlite3.Connection) -> room.Piece:
+        return room.piece(db, busy, before_ms, self._room)
+
+    async def _replace(self, piece: room.Piece, seq: int) -> bool:
+        """Whether a digest has taken the place of a piece; else it was not worth it, and another may be."""
+        going = spans_of(piece.keys)
+        oldest = self._oldest(without=going, else_seq=seq)
+
+        def work(db: sqlite3.Connection) -> room.Replaced | None:
+            def insert(body: str) -> None:
+                self._insert(db, BatchRow(self.run, seq, 0, 0, None, None, None, body))
+                db.execute("UPDATE run SET last=? WHERE id=?", (seq, self._ids[self.run]))
+
+            replaced = room.replace(db, piece, insert, self._room)
+            if replaced is not None:
+                self._date_oldest(db, oldest)
+            return replaced
+
+        self.leaving = going
+        try:
+            replaced = await self._disk.run(work)
+        except DiskFull:
+            if piece.day is None:
+                raise
+            self._room.spare(piece)  # where no page is left, a few small digests may set none free
+            return False
+        finally:
+            self.leaving = []
+        if replaced is None:
+            return False
+        self._drop(replaced.spans)
+        self.held.add(self.run, seq, replaced.size, dated=True)
+        return True
 
     async def forget(self, confirmed: Sequence[Span]) -> None:
         """Delete what has been confirmed. Raises DiskFull."""
@@ -325,6 +391,6 @@ def _dating(base: str, lo: str, hi: str) -> str:
 def _date_ends(db: sqlite3.Connection) -> None:
     """Tell when runs ended whose last batch has just been dated."""
     db.execute(
-        "UPDATE run SET to_ms=(SELECT base_ms + json_extract(body, '$.to') FROM batch WHERE run_id=id AND seq=last)"
-        " WHERE to_ms IS NULL"
+        "UPDATE run SET to_ms=(SELECT base_ms + json_extract(body, '$.to') FROM batch WHERE run_id=id AND base_ms != 0"
+        " ORDER BY seq DESC LIMIT 1) WHERE to_ms IS NULL"
     )

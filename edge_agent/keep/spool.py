@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 from data_contract.batch import Previous, Span
 from data_contract.message import Row
+from data_contract.reading import EARLIEST_MS, GATEWAY_DEVICE
 from edge_agent.errors import DiskFull, Fatal
+from edge_agent.keep.dating import Past
+from edge_agent.keep.passes import LATEST, STAMP_MS
 from edge_agent.ports import Disk
 
 if TYPE_CHECKING:
@@ -60,6 +63,8 @@ class Sealed:
     body: str
     clean: bool = False
     backsteps: int = 0
+    low_ms: int | None = None
+    """While there is no base: it is going to be no less than this."""
     memory: Mapping[str, str] = field(default_factory=dict)
     """By device: what it must still know after a power cut."""
 
@@ -72,8 +77,8 @@ class Spool:
         self._boot = boot
         self.run = run
         self.previous: Previous | None = None
-        self.backsteps = 0
-        """How often civil time was put back in the runs before this one."""
+        self.past = Past()
+        """What the runs before this one leave behind for civil time."""
         self.held: dict[tuple[str, int], Held] = {}
         """Batches that are offered, oldest first."""
         self.oldest_ms: int | None = None
@@ -104,21 +109,30 @@ class Spool:
         self._load(db)
         # A run that died before its first seal left nothing to name; the one before it must still be named.
         before = db.execute(
-            "SELECT run, last, to_ms, clean FROM run WHERE last > 0 ORDER BY id DESC LIMIT 1"
+            "SELECT run, last, to_ms, clean, boot, id FROM run WHERE last > 0 ORDER BY id DESC LIMIT 1"
         ).fetchone()
         db.execute(
             "DELETE FROM run WHERE id NOT IN (SELECT run_id FROM batch)"
             " AND id IS NOT (SELECT max(id) FROM run WHERE last > 0)"
         )
-        self.backsteps = db.execute("SELECT coalesce(max(backsteps), 0) FROM run").fetchone()[0]
+        backsteps = db.execute("SELECT coalesce(max(backsteps), 0) FROM run").fetchone()[0]
         db.execute(
             "INSERT INTO run (run, boot, last, clean, backsteps) VALUES (?, ?, 0, 0, ?)",
-            (self.run, self._boot, self.backsteps),
+            (self.run, self._boot, backsteps),
         )
         self._ids = dict(db.execute("SELECT run, id FROM run"))
         if before is None:
             return None
-        return Previous(run=before[0], last=before[1], to_ms=before[2], clean=bool(before[3]))
+        run, last, to_ms, clean, boot, run_id = before
+        self.past = Past(
+            ended_ms=_guessed_end(db, run_id, last) if to_ms is None else to_ms,
+            clean=bool(clean),
+            rebooted=boot != self._boot,
+            undated=any(not held.dated for held in self.held.values()),
+            backsteps=backsteps,
+            text=self.memory.get(GATEWAY_DEVICE, ""),
+        )
+        return Previous(run=run, last=last, to_ms=to_ms, clean=bool(clean))
 
     def _load(self, db: sqlite3.Connection) -> None:
         aside: dict[str, list[tuple[str, int]]] = {}
@@ -160,8 +174,8 @@ class Spool:
         def insert(db: sqlite3.Connection) -> None:
             run_id = self._ids[self.run]
             db.execute(
-                "INSERT INTO batch (run_id, seq, base_ms, guess_ms, body) VALUES (?, ?, ?, ?, ?)",
-                (run_id, sealed.seq, sealed.base_ms, sealed.guess_ms, sealed.body),
+                "INSERT INTO batch (run_id, seq, base_ms, guess_ms, unsure_lo, body) VALUES (?, ?, ?, ?, ?, ?)",
+                (run_id, sealed.seq, sealed.base_ms, sealed.guess_ms, sealed.low_ms, sealed.body),
             )
             to_ms = None if sealed.base_ms is None else sealed.to_ms
             db.execute(
@@ -217,18 +231,17 @@ class Spool:
         self._drop([span])
         self.aside.append((run, first, last, reason))
 
-    async def date(self, base_ms: int) -> None:
-        """The clock has become trusted: batches of this boot get this base, those of earlier boots an estimate."""
+    async def date(self, base_ms: int, low_ms: int | None = None) -> None:
+        """The clock has become trusted: batches of this boot get this base, those of earlier boots an estimate.
+
+        `low_ms`: the base had to be moved on from there, so that it is an estimate, too.
+        """
 
         def work(db: sqlite3.Connection) -> None:
+            _date_earlier(db, self._boot, base_ms, base_ms)
             db.execute(
-                "UPDATE batch SET base_ms=? WHERE base_ms IS NULL AND run_id IN (SELECT id FROM run WHERE boot=?)",
-                (base_ms, self._boot),
-            )
-            db.execute(
-                "UPDATE batch SET base_ms=guess_ms, unsure_lo=guess_ms, unsure_hi=max(guess_ms, ?)"
-                " WHERE base_ms IS NULL",
-                (base_ms,),
+                "UPDATE batch SET base_ms=?, unsure_lo=?, unsure_hi=? WHERE base_ms IS NULL",
+                (base_ms, low_ms, None if low_ms is None else base_ms),
             )
             _date_ends(db)
 
@@ -239,8 +252,12 @@ class Spool:
         """The wait for a trusted clock is over: undated batches go with what the clock said, marked as an estimate."""
 
         def work(db: sqlite3.Connection) -> None:
+            begun = "SELECT min(guess_ms) FROM batch WHERE base_ms IS NULL AND guess_ms >= ?"
+            if (least_ms := db.execute(begun, (EARLIEST_MS,)).fetchone()[0]) is not None:
+                _date_earlier(db, self._boot, least_ms, UNKNOWN_MS)
             db.execute(
-                "UPDATE batch SET base_ms=guess_ms, unsure_lo=guess_ms, unsure_hi=? WHERE base_ms IS NULL",
+                "UPDATE batch SET base_ms=guess_ms, unsure_lo=coalesce(unsure_lo, guess_ms), unsure_hi=?"
+                " WHERE base_ms IS NULL",
                 (UNKNOWN_MS,),
             )
             _date_ends(db)
@@ -270,6 +287,37 @@ class Spool:
     async def close(self) -> None:
         """Let the disk go."""
         await self._disk.close()
+
+
+def _date_earlier(db: sqlite3.Connection, boot: str, begun_ms: int, unsure_ms: int) -> None:
+    """Estimates for what was sealed in boots that never learnt the time, each of which was over before the next began.
+
+    This boot began at `begun_ms`, or by `unsure_ms` at the latest. What the clock said in an earlier one is kept where
+    it can be true; else that boot was as late as possible.
+    """
+    boots = db.execute(
+        "SELECT boot, max(json_extract(body, '$.to')) FROM batch JOIN run ON run.id = run_id"
+        " WHERE base_ms IS NULL AND boot <> ? GROUP BY boot ORDER BY max(run.id) DESC",
+        (boot,),
+    ).fetchall()
+    for earlier, to in boots:
+        begun_ms = (begun_ms - to) // STAMP_MS * STAMP_MS
+        unsure_ms -= to
+        latest_ms = begun_ms - STAMP_MS + LATEST
+        db.execute(
+            "UPDATE batch SET base_ms=CASE WHEN guess_ms BETWEEN ? AND ? THEN guess_ms ELSE ? END,"
+            " unsure_lo=min(coalesce(unsure_lo, guess_ms), ?), unsure_hi=?"
+            " WHERE base_ms IS NULL AND run_id IN (SELECT id FROM run WHERE boot=?)",
+            (EARLIEST_MS, unsure_ms, latest_ms, latest_ms, unsure_ms, earlier),
+        )
+
+
+def _guessed_end(db: sqlite3.Connection, run_id: int, seq: int) -> int | None:
+    """Where a batch ended that has not been dated, by what the clock said."""
+    found = db.execute(
+        "SELECT guess_ms + json_extract(body, '$.to') FROM batch WHERE run_id=? AND seq=?", (run_id, seq)
+    ).fetchone()
+    return None if found is None else int(found[0])
 
 
 def _date_ends(db: sqlite3.Connection) -> None:

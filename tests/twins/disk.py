@@ -23,6 +23,8 @@ class Sealed:
     base_ms: int | None
     late: bool = False
     """It was dated after its slots had been called, so that these need not fit the civil grid."""
+    unsure: tuple[int, int] | None = None
+    """Bounds of its base, where that is an estimate."""
 
 
 class DiskTwin:
@@ -62,20 +64,23 @@ class DiskTwin:
         return result
 
     def _note(self, connection: sqlite3.Connection) -> None:
-        rows = connection.execute("SELECT run, seq, base_ms FROM batch JOIN run ON run.id = run_id")
+        rows = connection.execute(
+            "SELECT run, seq, base_ms, unsure_lo, unsure_hi FROM batch JOIN run ON run.id = run_id"
+        )
         present = rows.fetchall()
-        before, self.held = self.held, {(run, seq) for run, seq, _ in present}
+        before, self.held = self.held, {(row[0], row[1]) for row in present}
         if gone := before - self.held:
             self.on_delete(gone)
-        for run, seq, base_ms in present:
+        for run, seq, base_ms, low, high in present:
             known = self.sealed.get((run, seq))
+            unsure = None if base_ms is None or low is None else (low, high)
             if known is None:
                 body = "SELECT body FROM batch JOIN run ON run.id = run_id WHERE run=? AND seq=?"
                 self.sealed[run, seq] = Sealed(connection.execute(body, (run, seq)).fetchone()[0], base_ms)
             elif known.base_ms is None:
-                self.sealed[run, seq] = replace(known, base_ms=base_ms, late=True)
+                self.sealed[run, seq] = replace(known, base_ms=base_ms, late=True, unsure=unsure)
             else:
-                assert known.base_ms == base_ms, f"batch {seq} of run {run} was dated anew"
+                assert (known.base_ms, known.unsure) == (base_ms, unsure), f"batch {seq} of run {run} was dated anew"
 
     async def close(self) -> None:
         if self._connection is not None:

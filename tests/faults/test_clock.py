@@ -1,4 +1,4 @@
-"""A gateway without a clock chip, from reading to store: each way in which its time can be wrong, against the true time.
+"""A gateway without a clock chip, from reading to store: each way in which its time can be wrong, against the true one.
 
 The meters count hundredths of a second of true time, so a stored value says when it was read.
 """
@@ -154,9 +154,7 @@ CASES = {
     "slewing": Case(steps(40, 80, 40, -40)),
     "a step forward and back": Case(steps(HOUR_MS), believed_ms=HOUR_MS),
     "a step back and forward": Case(steps(-HOUR_MS), believed_ms=HOUR_MS),
-    "two sources that differ by an hour win in turn": Case(
-        steps(*[HOUR_MS, 0] * 12, every_s=130), believed_ms=HOUR_MS
-    ),
+    "two sources that differ by an hour win in turn": Case(steps(*[HOUR_MS, 0] * 12, every_s=130), believed_ms=HOUR_MS),
     "twelve steps back over the same hour": Case(
         steps(*[-each * 8 * MINUTE for each in range(1, 13)], every_s=400), flagged=True, believed_ms=2 * HOUR_MS
     ),

@@ -115,6 +115,7 @@ MARKS: dict[str, Mark] = {
     "edge_agent/read/nau7802.py": Mark.SHELL,
     "edge_agent/read/iio.py": Mark.SHELL,
     "edge_agent/read/level.py": Mark.SHELL,
+    "edge_agent/read/conversation.py": Mark.FLOW,
     "edge_agent/keep/spool.py": Mark.FLOW,
     "edge_agent/keep/recovery.py": Mark.SHELL,
     "edge_agent/keep/sealer.py": Mark.FLOW,

@@ -43,6 +43,7 @@ class DiskTwin:
         """Called with the batches that a commit has removed."""
 
     async def run(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> T:
+        await self._life.going()
         self._life.step("disk.before")
         if self._connection is None:
             self._connection = sqlite3.connect(self._path, isolation_level=None)
@@ -83,6 +84,25 @@ class DiskTwin:
                 assert (known.base_ms, known.unsure) == (base_ms, unsure), f"batch {seq} of run {run} was dated anew"
 
     async def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Let the file go. The dead do nothing: they leave file and journal as they lie."""
+        if self._connection is None:
+            return
+        left = files(self._path) if self._life.dead else None
+        self._connection.close()
+        self._connection = None
+        if left is not None:
+            put(self._path, left)
+
+
+def files(path: Path) -> dict[str, bytes]:
+    """A spool as it lies on the card: by suffix, its file and its journal."""
+    parts = {suffix: path.with_name(path.name + suffix) for suffix in ("", "-wal")}
+    return {suffix: part.read_bytes() for suffix, part in parts.items() if part.exists()}
+
+
+def put(path: Path, left: dict[str, bytes]) -> None:
+    """Make a card hold exactly this."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for suffix, data in left.items():
+        path.with_name(path.name + suffix).write_bytes(data)

@@ -9,12 +9,14 @@ SETUP := pyproject.toml constraints.txt tools/setup.sh
 PY := .venv/bin/python
 DEPLOY := .venv-deploy/.ready
 ANSIBLE := $(CURDIR)/.venv-deploy/bin
+# Tests at once. JOBS=0 runs them one after the other in a single process, as a debugger wants it.
+JOBS ?= 2
 PLATFORM ?=
 DIST ?= build/dist
 
 help:
 	@echo 'make demo  [ARGS="--for 60s --report build/report.json"]   the whole line on this machine, with a page'
-	@echo 'make test  [ARGS="-k spool"]     everything once, real servers included'
+	@echo 'make test  [ARGS="-k spool" JOBS=2]   everything once, real servers included'
 	@echo 'make test-all                    the long ones that "test" leaves out: chaos, many seeds'
 	@echo 'make check                       ruff, mypy, house rules, ansible-lint'
 	@echo 'make bench [ONLY=name,name]      figures against the strongest limit that could be built: build/bench.json'
@@ -45,11 +47,11 @@ demo: $(RUN)
 
 test: $(DEV)
 	@sh tools/servers.sh
-	@$(PY) -m pytest -m "not chaos and not slow" $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "not chaos and not slow" $(ARGS)
 
 test-all: $(DEV) $(DEPLOY)
 	@sh tools/servers.sh
-	@$(PY) -m pytest -m "chaos or slow" $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "chaos or slow" $(ARGS)
 
 check: $(DEV) lint-deploy
 	@$(PY) -m ruff check .

@@ -1,4 +1,5 @@
-"""Marks tests by their folder, and lets no test that needs a real server disappear quietly.
+"""Marks tests by their folder, says which stay together where several run at once, and lets no test that needs a real
+server disappear quietly.
 
 Where a server is missing, its tests are skipped and listed at the end of the run with the reason; with CI=true such a
 skip is a failure. A test of something that nobody can install (a server that only its URL in the environment
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 MARK_OF_FOLDER = {"e2e": "e2e", "chaos": "chaos", "e2e/deploy": "slow"}
+TOGETHER = ("e2e/deploy", "faults")
+"""Folders whose tests share what is dear to make, or a table; elsewhere the tests of a file stay together."""
 TESTS = Path(__file__).parent
 
 
@@ -38,13 +41,16 @@ def _fail_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Set the mark of each folder, before `-m` selects by it."""
+    """Set the mark of each folder, before `-m` selects by it, and the group that one process runs."""
     for item in items:
         if TESTS in item.path.parents:
-            for folder in item.path.relative_to(TESTS).parents:
-                mark = MARK_OF_FOLDER.get(folder.as_posix())
+            place = item.path.relative_to(TESTS)
+            folders = [folder.as_posix() for folder in place.parents]
+            for folder in folders:
+                mark = MARK_OF_FOLDER.get(folder)
                 if mark is not None:
                     item.add_marker(mark)
+            item.add_marker(pytest.mark.xdist_group(next((f for f in folders if f in TOGETHER), place.as_posix())))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,8 +8,9 @@ from tests.e2e.line import Line
 from tests.e2e.servers import InfluxServer, MosquittoServer
 
 SPEED = 4.0
-SILENT_FROM_S, SILENT_S = 3.0, 5.0
-"""Real time after the begin of the test, and for how long: three time-outs of 1 s, then a probe 5 s later."""
+SILENT_FROM_S, SILENT_S = 3.0, 15.0
+"""Real time after the begin of the test, and for how long: a slow start of the agent, three time-outs of 1 s, then a
+probe 5 s later."""
 
 
 def test_a_dead_device_broker_and_database_each_cost_one_line_when_they_go_and_one_when_they_are_back(

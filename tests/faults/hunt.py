@@ -26,7 +26,7 @@ PROGRESS = ROOT / "build" / "faults" / "hunt.json"
 """By bug: the seeds up to which nothing was found."""
 SEEDS_MAX = 200
 SECONDS_MAX = 300
-AT_ONCE = 5
+AT_ONCE = 2
 """Seeds after which progress is noted."""
 
 

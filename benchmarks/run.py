@@ -32,6 +32,10 @@ BENCHES: dict[str, str] = {
     "sim_fleet_cpu": "bench_sim_fleet",
     "sim_fleet_replay": "bench_sim_fleet",
     "sim_year": "bench_sim_year",
+    "spool_seal": "bench_spool",
+    "spool_memory": "bench_spool",
+    "spool_start": "bench_spool",
+    "spool_drain": "bench_drain",
 }
 """Name of a figure → the module that measures it, with all others that come from the same run."""
 

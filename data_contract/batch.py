@@ -110,6 +110,10 @@ class Start(BaseModel):
     boot: str
     previous: Previous | None = None
     damaged: str | None = Field(default=None, description="what happened to the spool, if it was damaged")
+    missing: list[Span] = Field(
+        default_factory=list, description="of it: what its runs had sealed and cannot be read, confirmed before or lost"
+    )
+    carried: list[Span] = Field(default_factory=list, description="of it: what can be read and is sent as usual")
 
 
 class Body(_Model):

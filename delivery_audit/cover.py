@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
+from data_contract.batch import Span as SeqSpan
 from data_contract.cause import Fate
 from data_contract.schedule import next_slot, slots
 from delivery_audit.fates import Fates, Part
@@ -59,7 +60,8 @@ def cover(history: History, plan: Plan, now_ms: int) -> list[Span]:
     exist, but no time is left for them.
     """
     runs = in_order(history)
-    fates = Fates(history=history, pending=_newest_pending(history, runs), damaged=_before_damage(runs))
+    damaged, carried = _before_damage(runs)
+    fates = Fates(history=history, pending=_newest_pending(history, runs), damaged=damaged, carried=carried)
     spans: list[Span] = []
     before: Life | None = None
     for life in lives_of(runs, plan, now_ms):
@@ -77,10 +79,12 @@ def _newest_pending(history: History, runs: list[Run]) -> tuple[tuple[str, int, 
     return next((history.pending[run.run] for run in reversed(runs) if run.run in history.pending), ())
 
 
-def _before_damage(runs: list[Run]) -> frozenset[str]:
-    """Runs whose batches lay in a spool that was found damaged at the start of a later run."""
+def _before_damage(runs: list[Run]) -> tuple[frozenset[str], tuple[SeqSpan, ...]]:
+    """Runs whose batches lay in a spool that was found damaged at the start of a later run; what that could read."""
     damaged = [index for index, run in enumerate(runs) if run.damaged]
-    return frozenset(run.run for run in runs[: damaged[-1]]) if damaged else frozenset()
+    if not damaged:
+        return frozenset(), ()
+    return frozenset(run.run for run in runs[: damaged[-1]]), runs[damaged[-1]].carried
 
 
 def _between(before: Life, after: Life) -> Iterator[Span]:

@@ -43,9 +43,17 @@ class Fates:
     one that was set aside is no longer offered. A damaged spool explains only what nothing else does.
     """
 
-    def __init__(self, *, history: History, pending: Iterable[SeqSpan], damaged: Set[str]) -> None:
-        """`pending`: the list of the last message heard; `damaged`: runs whose spool was found damaged later on."""
+    def __init__(
+        self, *, history: History, pending: Iterable[SeqSpan], damaged: Set[str], carried: Iterable[SeqSpan] = ()
+    ) -> None:
+        """`pending`: the list of the last message heard; `damaged`: runs whose spool was found damaged later on.
+
+        `carried`: batches that could be read in it; the damage is no excuse for them.
+        """
         self._damaged = damaged
+        self._carried: dict[str, list[Range]] = defaultdict(list)
+        for run, first, last in carried:
+            self._carried[run].append((first, last))
         self._of: dict[str, list[_Evidence]] = defaultdict(list)
         for run, ranges, why in _rejections(history.rejected):
             self._of[run].append(_Evidence(ranges, Fate.REJECTED, why))
@@ -64,8 +72,9 @@ class Fates:
             found = common(left, evidence.ranges)
             parts += [Part(first, last, evidence.fate, evidence.why, evidence.digest) for first, last in found]
             left = without(left, found)
-        rest = Fate.LOST if run in self._damaged else Fate.UNEXPLAINED
-        parts += [Part(first, last, rest) for first, last in left]
+        lost = without(left, self._carried.get(run, [])) if run in self._damaged else []
+        parts += [Part(first, last, Fate.LOST) for first, last in lost]
+        parts += [Part(first, last, Fate.UNEXPLAINED) for first, last in without(left, lost)]
         return _merged(sorted(parts, key=lambda part: part.first))
 
 

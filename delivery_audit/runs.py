@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from data_contract.batch import Previous
+from data_contract.batch import Span as SeqSpan
 from delivery_audit.history import Began, Digest, History, Stretch, joined
 from delivery_audit.seqs import Range, without
 
@@ -30,6 +31,8 @@ class Run:
     """It sealed everything before it ended, and said so."""
     damaged: bool
     """When it started, the spool that it found was damaged."""
+    carried: tuple[SeqSpan, ...]
+    """And these batches could be read in it: they are sent as usual."""
     forgot: bool
     """It found a damaged spool and does not know which run was before it."""
 
@@ -90,6 +93,7 @@ def _run(
         end_ms=end_ms,
         clean=end.clean if end else stopped,
         damaged=bool(start and start.damaged),
+        carried=tuple(start.carried) if start else (),
         forgot=bool(start and start.damaged and start.previous is None),
     )
 

@@ -32,9 +32,11 @@ from edge_agent.keep import recovery
 from edge_agent.keep.dating import Timeline
 from edge_agent.keep.disk import FileDisk
 from edge_agent.keep.interval import Interval
+from edge_agent.keep.salvage import Salvage
 from edge_agent.keep.sealer import Sealer
 from edge_agent.keep.spool import Spool
 from edge_agent.keep.tally import Tally
+from edge_agent.keep.wreck import Recovered
 from edge_agent.own_device import OwnBus
 from edge_agent.ports import Board, Bus, Clock, Disk, Link
 from edge_agent.read.modbus import ModbusTcpBus
@@ -119,23 +121,23 @@ class Agent:
         ports: Ports,
         board: str,
         version: str,
-        damaged: str | None = None,
+        recovered: Recovered = Recovered(),  # noqa: B008  # it never changes
         key: bytes = b"",
         notifier: Notifier | None = None,
     ) -> None:
-        """`notifier`: the service manager's ear, where there is one."""
+        """`recovered`: damaged spools; `notifier`: the service manager's ear, where there is one."""
         self._config = config
         self._devices = devices
         self._ports = ports
         self._board = board
         self._version = version
-        self._damaged = damaged
+        self._recovered = recovered
         self._notifier = notifier or Notifier()
         self.promises = Promises(lambda: asyncio.get_running_loop().time())
         self._tally = Tally()
         self._report: Report | None = None
         self.run_id = f"{ports.rng.getrandbits(128):032x}"
-        self.spool = Spool(disk=ports.disk, run=self.run_id, boot=ports.clock.boot)
+        self.spool = Spool(disk=ports.disk, run=self.run_id, boot=ports.clock.boot, wrecks=recovered.wrecks)
         self.flight = Flight(bytes_max=FLIGHT_BYTES_MAX, batches_max=FLIGHT_BATCHES_MAX, rng=ports.rng)
         self.sender = Sender(
             gateway=config.gateway,
@@ -229,6 +231,8 @@ class Agent:
                 ]
                 polling = [tasks.create_task(self._kept(t, poller.run()), name=t) for t, poller in pollers.items()]
                 sealing = tasks.create_task(self._kept("seal", sealer.run()), name="seal")
+                salvage = Salvage(spool=self.spool, recovered=self._recovered, look=self.sender.look)
+                salvaging = tasks.create_task(salvage.run(), name="salvage")
                 sending = tasks.create_task(self._kept("send", self.sender.run()), name="send")
                 await asyncio.sleep(0)
                 self._notifier.ready()
@@ -242,7 +246,7 @@ class Agent:
                 now = clock.mono_ms()
                 await sealer.finish(min([now, *(pace.watermark() for pace in paces.values())]))
                 await self.sender.flush(STOP_WAIT_S)
-                for task in (sending, *watching):
+                for task in (sending, salvaging, *watching):
                     task.cancel()
             with contextlib.suppress(DiskFull):
                 await self.spool.forget(self.sender.confirmed())
@@ -264,9 +268,11 @@ class Agent:
             version=self._version,
             boot=self._ports.clock.boot,
             previous=self.spool.previous,
-            damaged=self._damaged,
+            damaged=self._recovered.what,
+            missing=self._recovered.missing,
+            carried=self._recovered.carried,
         )
-        interval.happened(Record(kind=START, data=start.model_dump(exclude_none=True)))
+        interval.happened(Record(kind=START, data=start.model_dump(mode="json", exclude_defaults=True)))
         interval.happened(Record(kind=SCHEDULE, data=self.schedule.model_dump(mode="json")))
         self._wake_bins(interval)
         return interval
@@ -365,10 +371,6 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str, notifier: 
     """
     devices = load_devices(config, library)
     path = Path(config.spool.file)
-    damaged = recovery.check(path)
-    if damaged is not None:
-        kept = recovery.set_aside(path)
-        log.error("spool: %s is damaged (%s); moved to %s, starting an empty one", path, damaged, kept.name)
     password = read_secret(Path(config.uplink.password_file)) if config.uplink.password_file else None
     tls_context(config.uplink)
     ports = Ports(
@@ -385,7 +387,7 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str, notifier: 
         ports=ports,
         board=config.board or read_board(),
         version=version,
-        damaged=damaged,
+        recovered=recovery.recover(path),
         key=privacy_key(config),
         notifier=notifier,
     )

@@ -5,6 +5,7 @@ AgentError
 ├── NotSampled     count these readings under `cause`
 ├── DiskFull       the spool took nothing; make room or count
 └── Fatal          stop, and tell the person who can mend it
+    └── Damaged    stop; the next start sets the spool aside and carries over what can be read
 """
 
 from __future__ import annotations
@@ -35,3 +36,7 @@ class DiskFull(AgentError):
 
 class Fatal(AgentError):
     """The agent cannot go on; the message is one line that says what to do."""
+
+
+class Damaged(Fatal):
+    """The spool's file is not as it was written."""

@@ -36,6 +36,7 @@ FIELDS: dict[str, FieldBirth] = {
     "memory_available_bytes": FieldBirth(unit="By", kind=FieldKind.GAUGE),
     "load_1min": FieldBirth(unit="1", kind=FieldKind.GAUGE),
     "uptime_s": FieldBirth(unit="s", kind=FieldKind.GAUGE),
+    "written_bytes_day": FieldBirth(unit="By/d", kind=FieldKind.GAUGE),
 }
 """What is said of each; units by UCUM."""
 
@@ -56,6 +57,8 @@ class Vitals:
     """For how long it has been connected and publishing without any ack, real s; 0 where all is well."""
     connected: bool
     clock_trusted: bool
+    written_bytes_day: float | None = None
+    """What the agent writes to storage in a day, at the rate of the last hour."""
 
 
 def values_of(vitals: Vitals, board: BoardState) -> list[float | None]:
@@ -72,6 +75,7 @@ def values_of(vitals: Vitals, board: BoardState) -> list[float | None]:
         "memory_available_bytes": _rounded(board.memory_available_bytes, -6),
         "load_1min": board.load_1min,
         "uptime_s": _rounded(board.uptime_s, 0),
+        "written_bytes_day": _rounded(vitals.written_bytes_day, -6),
     }
     return [said[name] for name in FIELDS]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from edge_agent.keep.spool import Spool
 from edge_agent.keep.tally import Tally
+from edge_agent.keep.wear import Wear
 from edge_agent.own_device import Vitals
 from edge_agent.ports import Board, Clock
 from edge_agent.read.poller import Poller
@@ -50,6 +51,7 @@ class Report:
         self._pollers = pollers
         self._devices = devices
         self._now_s = now_s
+        self._wear = Wear()
 
     def vitals(self) -> Vitals:
         """What the gateway samples of itself."""
@@ -63,6 +65,7 @@ class Report:
             unconfirmed_s=self._sender.unconfirmed_s(self._now_s()),
             connected=self._sender.connected,
             clock_trusted=civil.trusted,
+            written_bytes_day=self._wear.bytes_day(self._now_s(), self._board.look().written_bytes),
         )
 
     def status(self) -> str:
@@ -148,6 +151,9 @@ class Report:
         if written is not None:
             text = "Bytes this process has had written to storage."
             found.append(counter("loopgauge_edge_storage_written_bytes_total", text, written))
+        if (per_day := self.vitals().written_bytes_day) is not None:
+            text = "Bytes written to storage in a day, at the rate of the last hour."
+            found.append(gauge("loopgauge_edge_storage_written_bytes_per_day", text, per_day))
         return found
 
 

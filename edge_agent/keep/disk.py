@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from edge_agent.errors import DiskFull, Fatal
+from edge_agent.errors import Damaged, DiskFull, Fatal
 
 T = TypeVar("T")
 
@@ -23,6 +23,8 @@ SPARE_BYTES = 600_000
 """Free space beyond the ballast without which it is not set aside again: what the journal takes."""
 GIVE_BACK_PAGES = 256
 """What a full disk gets back at once of the pages that a delete has freed."""
+CACHE_PAGES = 128
+"""SQLite keeps so many in memory, half a MB: rows are written once, read once, and in order."""
 CHECKPOINT_PAGES = 100
 """The journal goes into the database after so many pages, so that on a full disk little is left to move."""
 
@@ -32,6 +34,9 @@ _NO_ROOM = {
     sqlite3.SQLITE_IOERR_FSYNC,
     sqlite3.SQLITE_IOERR_SHMSIZE,
 }
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+SUSPECT = ".suspect"
+"""Ending of the file beside the spool that says why the next start must not trust it."""
 
 
 def configure(connection: sqlite3.Connection, bytes_max: int) -> None:
@@ -41,13 +46,14 @@ def configure(connection: sqlite3.Connection, bytes_max: int) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA max_page_count={bytes_max // PAGE_BYTES}")
     connection.execute("PRAGMA journal_size_limit=1000000")
+    connection.execute(f"PRAGMA cache_size={CACHE_PAGES}")
     # Debian's SQLite overwrites what it deletes, so that deleting would take as much room as writing did.
     connection.execute("PRAGMA secure_delete=OFF")
     connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
 
 
 def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Run work in one transaction. DiskFull: rolled back for want of room. Fatal: the file cannot be used."""
+    """Run work in one transaction. DiskFull: rolled back for want of room. Fatal, Damaged: the file cannot be used."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         result = work(connection)
@@ -58,6 +64,8 @@ def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection]
             connection.execute("ROLLBACK")
         if _no_room(error):
             raise DiskFull(str(error)) from error
+        if is_damage(error):
+            raise Damaged(f"spool: {error}; the next start sets it aside and carries over what can be read") from error
         raise Fatal(f"spool: {error}; check the disk, or move the file away to start an empty one") from error
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
@@ -68,6 +76,11 @@ def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection]
 def _no_room(error: sqlite3.Error) -> bool:
     """Whether it says that the disk is full; errors of the module itself, not of SQLite, bear no code."""
     return getattr(error, "sqlite_errorcode", None) in _NO_ROOM
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether it says that the file's content is broken, rather than that it cannot be had."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 class FileDisk:
@@ -93,6 +106,14 @@ class FileDisk:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work, grows)
 
     def _run(self, work: Callable[[sqlite3.Connection], T], grows: bool) -> T:
+        try:
+            return self._work(work, grows)
+        except Damaged as error:
+            with contextlib.suppress(OSError):
+                self._path.with_name(self._path.name + SUSPECT).write_text(f"{error}\n", "utf-8")
+            raise
+
+    def _work(self, work: Callable[[sqlite3.Connection], T], grows: bool) -> T:
         connection = self._open()
         if grows:
             if not self._set_ballast() and not self._give_back(connection):

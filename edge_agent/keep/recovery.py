@@ -1,33 +1,149 @@
-"""A spool that was damaged while the power was off: it is set aside whole, and the next start record says so."""
+"""A spool that was damaged: it is found, set aside whole, and what can be read of it is carried over.
+
+A start looks at the file for a bounded time only. Up to CHECK_BYTES_MAX, which is what a gateway with a working uplink
+has, SQLite checks all of it. Of a larger one its size, its head and its small tables are looked at; the rest shows when
+it is used, since each row bears a checksum that is compared before it is sent. Whoever finds damage then leaves a note
+beside the file and stops, and the next start acts on it.
+"""
 
 from __future__ import annotations
 
+import functools
+import logging
 import sqlite3
 from pathlib import Path
 
+from edge_agent.errors import Fatal
+from edge_agent.keep import schema
+from edge_agent.keep.disk import SUSPECT, is_damage
+from edge_agent.keep.pages import PAGE_BYTES, journal_pages
+from edge_agent.keep.wreck import Recovered, Wreck, longest
+
+log = logging.getLogger("loopgauge.edge.recovery")
+
+CHECK_BYTES_MAX = 32_000_000
+DAMAGED, DONE = ".damaged-", ".done"
+"""`<name>.damaged-N` is being carried over; `<name>.damaged-N.done` has been, and is kept until the next one has."""
+_PARTS = ("", "-wal", "-shm")
+
 
 def check(path: Path) -> str | None:
-    """None if the file is absent or sound; else what is wrong with it, in a few words."""
-    if not path.exists():
+    """None if the file is absent or sound; else what is wrong with it, in a few words.
+
+    Raises Fatal where it is no file, cannot be had, or was written by a newer version; then nothing of it has changed.
+    """
+    if path.exists() and not path.is_file():
+        raise Fatal(f"spool.file: {path} is no file; move it away, or name another one")
+    if not path.exists() or not path.stat().st_size:
+        path.with_name(path.name + SUSPECT).unlink(missing_ok=True)  # of a file that has been set aside
         return None
+    beside = {part: path.with_name(path.name + part).exists() for part in _PARTS}
     try:
-        db = sqlite3.connect(path)
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if refused := schema.refusal(db.execute("PRAGMA user_version").fetchone()[0]):
+                raise Fatal(refused)
+            wrong = _noted(path) or _look(path, db)
         finally:
             db.close()
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    return None if said == "ok" else str(said)
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise Fatal(f"spool.file: cannot read {path}: {error}; let the agent read and write it") from None
+        wrong = str(error)
+    finally:
+        for part, was_there in beside.items():
+            if not was_there:  # reading makes them, and a file that is refused is to stay as it was
+                path.with_name(path.name + part).unlink(missing_ok=True)
+    return wrong
+
+
+def _noted(path: Path) -> str | None:
+    note = path.with_name(path.name + SUSPECT)
+    return (note.read_text("utf-8", errors="replace").strip() or "suspect") if note.exists() else None
+
+
+def _look(path: Path, db: sqlite3.Connection) -> str | None:
+    journal = path.with_name(path.name + "-wal")
+    size = path.stat().st_size + (journal.stat().st_size if journal.exists() else 0)
+    pages, page_bytes = (db.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "page_size"))
+    if pages * page_bytes > size:
+        return f"cut short: {size} of {pages * page_bytes} bytes"
+    if size <= CHECK_BYTES_MAX:
+        said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        return None if said == "ok" else str(said)
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type='table'")]
+    for table in {"run", "memory"} & set(tables):
+        db.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  # one of two words
+    if "batch" in tables:
+        db.execute("SELECT max(rowid), min(rowid) FROM batch").fetchall()
+    return None
+
+
+def recover(path: Path) -> Recovered:
+    """Set the file aside if it is damaged; what is to be said of that, and all that is to be carried over."""
+    wrong = check(path)
+    tell = functools.partial(done, path.parent)
+    if wrong is None:
+        return Recovered(wrecks=wrecks(path), done=tell)
+    kept = set_aside(path)
+    log.error("spool: %s is damaged (%s); moved to %s, starting an empty one", path, wrong, kept.name)
+    found = wrecks(path)
+    wreck = next(each for each in found if each.name == kept.name)
+    carried = wreck.readable()
+    log.warning("spool: %d batches can be read in %s; they are sent as usual", carried.count, kept.name)
+    return Recovered(wrong, wreck.missing(), longest(list(carried)), found, tell)
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged spool and its journal to the first free `<name>.damaged-N`, and say where it lies now."""
+    """Rename a damaged spool and its journal to the first free `<name>.damaged-N`, and say where it lies now.
+
+    The journal goes first, since SQLite would play one that is left behind into the next spool; and the note is there
+    before, so that the next start goes on where a power cut ends this one.
+    """
+    note = path.with_name(path.name + SUSPECT)
+    if not note.exists():
+        note.write_text("set aside\n", "utf-8")
+    taken = {each.name.partition(DONE)[0] for each in path.parent.glob(f"{path.name}{DAMAGED}*")}
     number = 1
-    while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while (target := path.with_name(f"{path.name}{DAMAGED}{number}")).name in taken:
         number += 1
-    for suffix in ("", "-wal", "-shm"):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(target.with_name(target.name + suffix))
+    for part in reversed(_PARTS):
+        if (here := path.with_name(path.name + part)).exists():
+            here.rename(target.with_name(target.name + part))
+    note.unlink()
     return target
+
+
+def wrecks(path: Path) -> list[Wreck]:
+    """The damaged spools beside this one that still are to be carried over, oldest first. Reads them whole."""
+    found = [each for each in path.parent.glob(f"{path.name}{DAMAGED}*") if each.suffix[len(DAMAGED) :].isdigit()]
+    return [open_wreck(each) for each in sorted(found, key=lambda each: int(each.suffix[len(DAMAGED) :]))]
+
+
+def open_wreck(path: Path) -> Wreck:
+    """Look through a damaged spool. Its newest pages may lie in its journal, as much of it as is whole."""
+    journal_path = path.with_name(path.name + "-wal")
+    journal = journal_path.read_bytes() if journal_path.exists() else b""
+    newer = journal_pages(journal)
+
+    def read(number: int) -> bytes:
+        if number in newer:
+            return journal[newer[number] : newer[number] + PAGE_BYTES]
+        try:
+            with path.open("rb") as file:
+                file.seek((number - 1) * PAGE_BYTES)
+                return file.read(PAGE_BYTES)
+        except OSError:  # a sector that cannot be read is a page that is not there
+            return b""
+
+    return Wreck(name=path.name, pages=max([path.stat().st_size // PAGE_BYTES, *newer]), read=read)
+
+
+def done(folder: Path, name: str) -> None:
+    """A damaged spool has been carried over: it is kept for people, and the one before it goes."""
+    stem = name.rpartition(DAMAGED)[0]
+    for old in folder.glob(f"{stem}{DAMAGED}*{DONE}*"):
+        old.unlink()
+    for part in _PARTS:
+        if (here := folder / f"{name}{part}").exists():
+            here.rename(folder / f"{name}{DONE}{part}")

@@ -1,4 +1,4 @@
--- The spool: what has been sealed and is not yet confirmed. user_version 2.
+-- The spool: what has been sealed and is not yet confirmed. user_version 3.
 CREATE TABLE run (
   id        INTEGER PRIMARY KEY,   -- rises with each start of the agent
   run       TEXT NOT NULL UNIQUE,  -- 32 hex digits, never used twice
@@ -17,9 +17,18 @@ CREATE TABLE batch (
   unsure_hi INTEGER,
   aside     TEXT,                  -- why it is no longer offered; NULL: it is
   body      TEXT NOT NULL,
-  PRIMARY KEY (run_id, seq)
+  size      INTEGER,               -- bytes of the body; NULL in rows of version 2 and older
+  crc       INTEGER                -- of all that is sent, see batch_row.py; NULL in rows of version 2 and older
 );
+-- A start reads this alone. It is the key as well: one tree less to write than with a primary key beside it.
+CREATE UNIQUE INDEX batch_place ON batch (run_id, seq, size);
+CREATE INDEX batch_undated ON batch (run_id, seq) WHERE base_ms IS NULL;
+CREATE INDEX batch_aside ON batch (run_id, seq) WHERE aside IS NOT NULL;
 CREATE TABLE memory (
   device    TEXT PRIMARY KEY,
   text      TEXT NOT NULL           -- what it must still know after a power cut, as of the last seal
+);
+CREATE TABLE salvage (
+  file      TEXT NOT NULL,          -- a damaged spool beside this one whose rows are being carried over
+  page      INTEGER NOT NULL        -- up to which that has been done
 );

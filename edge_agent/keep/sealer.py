@@ -22,6 +22,9 @@ SEAL_BYTES = 65_536
 """An interval that has grown to about this much is sealed before its time."""
 LOOK_S = 1.0
 """A sealer looks at least this often whether to seal before the time, in real s."""
+HASTY_LOOK_S = 0.1
+"""And this often at first, and as long as intervals fill before their time: ingest refuses a batch of four times
+SEAL_BYTES."""
 LATE_LOOK_MS = 50
 """And this often, in civil ms, once the interval is over and a bus still has a slot open."""
 SEAL_S_MAX = 60.0
@@ -75,6 +78,8 @@ class Sealer:
         self._remembered: dict[str, str] = {}
         self._tried = interval.from_
         """End of the last attempt to seal: a refused one is not repeated before the next boundary."""
+        self._hasty = True
+        """The last interval filled before its time, or is the first."""
         self._began_s = 0.0
         self._waiting = False
         """Batches wait for a clock that can be trusted, and that has been said."""
@@ -121,12 +126,15 @@ class Sealer:
                 self._give_up(boundary)
                 return boundary
             if mono >= boundary and watermark >= boundary:
+                self._hasty = False
                 return boundary
             if self._interval.bytes_about >= SEAL_BYTES and min(watermark, mono) > self._tried:
+                self._hasty = True
                 return min(watermark, mono)
             wait_s = self._clock.real_s(boundary - mono)
+            look_s = HASTY_LOOK_S if self._hasty else LOOK_S
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(LOOK_S, wait_s if wait_s > 0 else self._clock.real_s(LATE_LOOK_MS))):
+                async with asyncio.timeout(min(look_s, wait_s if wait_s > 0 else self._clock.real_s(LATE_LOOK_MS))):
                     await self._stop.wait()
         return None
 
@@ -189,7 +197,7 @@ class Sealer:
 
     async def _date(self) -> None:
         """Give undated batches their base, for good: as soon as the clock is trusted, or when the wait is over."""
-        if all(held.dated for held in self._spool.held.values()):
+        if not self._spool.held.undated:
             return
         segment = self._timeline.at(self._clock.mono_ms())
         with contextlib.suppress(DiskFull):  # they wait on; the seal has said that there is no room

@@ -5,39 +5,27 @@ The index knows of each batch only its place and size, so that deciding what to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import resources
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from data_contract.batch import Previous, Span
 from data_contract.message import Row
-from data_contract.reading import EARLIEST_MS, GATEWAY_DEVICE
-from edge_agent.errors import DiskFull, Fatal
+from data_contract.reading import GATEWAY_DEVICE
+from edge_agent.errors import Damaged, DiskFull
+from edge_agent.keep import estimate, schema
+from edge_agent.keep.batch_row import crc_of, is_sound
 from edge_agent.keep.dating import Past
-from edge_agent.keep.passes import LATEST, STAMP_MS
+from edge_agent.keep.index import Index, Spans
+from edge_agent.keep.wreck import BatchRow, Wreck
 from edge_agent.ports import Disk
 
 if TYPE_CHECKING:
     import sqlite3
 
-SCHEMA_VERSION = 2
-_UPGRADES = {1: "CREATE TABLE memory (device TEXT PRIMARY KEY, text TEXT NOT NULL)"}
-"""What an older file lacks, by its version."""
-UNKNOWN_MS = 253_402_300_799_000
-"""Upper bound where nothing is known: the end of the year 9999."""
 PENDING_SPANS_MAX = 500
 """Spans that a batch lists at most; beyond, neighbouring spans are joined across the gap between them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A batch in the spool."""
-
-    run: str
-    seq: int
-    size: int
-    dated: bool
 
 
 def spans(keys: Iterable[tuple[str, int]]) -> list[Span]:
@@ -72,14 +60,20 @@ class Sealed:
 class Spool:
     """The batches of this run and of those before it."""
 
-    def __init__(self, *, disk: Disk, run: str, boot: str) -> None:
+    def __init__(self, *, disk: Disk, run: str, boot: str, wrecks: Sequence[Wreck] = ()) -> None:
+        """`wrecks`: damaged spools whose rows are to be carried over, oldest first."""
         self._disk = disk
         self._boot = boot
+        self._wrecks = wrecks
+        self._adrift = Spans()
+        """What can still be read in them and has not been carried over."""
+        self.salvaged: dict[str, int] = {}
+        """By name of such a file: up to which page that has been done."""
         self.run = run
         self.previous: Previous | None = None
         self.past = Past()
         """What the runs before this one leave behind for civil time."""
-        self.held: dict[tuple[str, int], Held] = {}
+        self.held = Index()
         """Batches that are offered, oldest first."""
         self.oldest_ms: int | None = None
         """Civil ms at which the oldest of them ended; None while there is none. As of the last transaction."""
@@ -91,29 +85,26 @@ class Spool:
     async def open(self) -> None:
         """Make or check the schema, load the index, and begin this run. Raises Fatal, DiskFull."""
         self.previous = await self._disk.run(self._open)
+        with contextlib.suppress(DiskFull):
+            await self._disk.run(schema.add_indexes)
 
     def _open(self, db: sqlite3.Connection) -> Previous | None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise Fatal(
-                f"spool.file: written by a newer version (schema {version}); install that version, nothing was touched"
-            )
-        if version == 0:
-            for statement in resources.files("edge_agent.keep").joinpath("schema.sql").read_text("utf-8").split(";\n"):
-                db.execute(statement)
-        elif version < SCHEMA_VERSION:
-            for old in range(version, SCHEMA_VERSION):
-                db.execute(_UPGRADES[old])
-        if version < SCHEMA_VERSION:
-            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        self._load(db)
+        schema.prepare(db)
+        names = {wreck.name for wreck in self._wrecks}
+        found = schema.progress(db)
+        db.executemany("DELETE FROM salvage WHERE file=?", [(file,) for file in found if file not in names])
+        self.salvaged = {file: page for file, page in found.items() if file in names}
+        for wreck in self._wrecks:
+            self._take_over(db, wreck)
         # A run that died before its first seal left nothing to name; the one before it must still be named.
         before = db.execute(
             "SELECT run, last, to_ms, clean, boot, id FROM run WHERE last > 0 ORDER BY id DESC LIMIT 1"
         ).fetchone()
-        db.execute(
-            "DELETE FROM run WHERE id NOT IN (SELECT run_id FROM batch)"
-            " AND id IS NOT (SELECT max(id) FROM run WHERE last > 0)"
+        adrift = {run for run, _, _ in self._adrift}
+        db.executemany(
+            "DELETE FROM run WHERE id=? AND id NOT IN (SELECT run_id FROM batch)"
+            " AND id IS NOT (SELECT max(id) FROM run WHERE last > 0)",
+            [(run_id,) for run_id, run in db.execute("SELECT id, run FROM run").fetchall() if run not in adrift],
         )
         backsteps = db.execute("SELECT coalesce(max(backsteps), 0) FROM run").fetchone()[0]
         db.execute(
@@ -121,50 +112,85 @@ class Spool:
             (self.run, self._boot, backsteps),
         )
         self._ids = dict(db.execute("SELECT run, id FROM run"))
+        self.held = schema.load_index(db)
+        self.aside = schema.load_aside(db)
+        self.memory = dict(db.execute("SELECT device, text FROM memory"))
+        self._date_oldest(db)
         if before is None:
             return None
         run, last, to_ms, clean, boot, run_id = before
         self.past = Past(
-            ended_ms=_guessed_end(db, run_id, last) if to_ms is None else to_ms,
+            ended_ms=estimate.end_of(db, run_id, last) if to_ms is None else to_ms,
             clean=bool(clean),
             rebooted=boot != self._boot,
-            undated=any(not held.dated for held in self.held.values()),
+            undated=bool(self.held.undated),
             backsteps=backsteps,
             text=self.memory.get(GATEWAY_DEVICE, ""),
         )
         return Previous(run=run, last=last, to_ms=to_ms, clean=bool(clean))
 
-    def _load(self, db: sqlite3.Connection) -> None:
-        aside: dict[str, list[tuple[str, int]]] = {}
-        rows = db.execute(
-            "SELECT run, seq, length(body), base_ms IS NOT NULL, aside FROM batch JOIN run ON run.id = run_id"
-            " ORDER BY run_id, seq"
-        )
-        for run, seq, size, dated, reason in rows:
-            if reason is None:
-                self.held[run, seq] = Held(run, seq, size, bool(dated))
-            else:
-                aside.setdefault(reason, []).append((run, seq))
-        self.aside = [(*span, reason) for reason, keys in aside.items() for span in spans(keys)]
-        self.memory = dict(db.execute("SELECT device, text FROM memory"))
-        self._date_oldest(db)
+    def _take_over(self, db: sqlite3.Connection, wreck: Wreck) -> None:
+        """Know the runs of a damaged spool as if they were ours; its batches follow in steps."""
+        done = self.salvaged
+        for run in wreck.runs:
+            db.execute(
+                "INSERT OR IGNORE INTO run (run, boot, last, to_ms, clean, backsteps) VALUES (?, ?, ?, ?, ?, ?)", run
+            )
+        db.executemany("INSERT OR IGNORE INTO memory (device, text) VALUES (?, ?)", wreck.memory.items())
+        if wreck.name not in done:
+            db.execute("INSERT INTO salvage (file, page) VALUES (?, 0)", (wreck.name,))
+            done[wreck.name] = 0
+        for span in wreck.readable(done[wreck.name]):
+            self._adrift.add(span)
 
-    def _date_oldest(self, db: sqlite3.Connection) -> None:
+    async def carry(self, wreck: Wreck, page: int, last_page: int) -> int:
+        """Carry over the rows of the next pages of a damaged spool; their number. Raises DiskFull: none was."""
+
+        def work(db: sqlite3.Connection) -> list[BatchRow]:
+            there = "SELECT 1 FROM batch WHERE run_id=? AND seq=?"
+            new = [
+                row
+                for row in wreck.rows(page, last_page)
+                if not db.execute(there, (self._ids[row.run], row.seq)).fetchone()
+            ]
+            for row in new:
+                self._insert(db, row)
+            db.execute("UPDATE salvage SET page=? WHERE file=?", (last_page, wreck.name))
+            return new
+
+        rows = await self._disk.run(work, grows=True)
+        self.salvaged[wreck.name] = last_page
+        for row in rows:
+            self._adrift.discard((row.run, row.seq, row.seq))
+            if row.aside is not None:
+                self.aside.append((row.run, row.seq, row.seq, row.aside))
+            else:
+                self.held.add(row.run, row.seq, len(row.body), dated=row.base_ms is not None)
+        self.held.sort(self._ids)
+        return len(rows)
+
+    def _insert(self, db: sqlite3.Connection, row: BatchRow) -> None:
+        """Every batch comes into the file by this."""
+        crc = crc_of(row.seq, row.base_ms, row.guess_ms, row.unsure_lo, row.unsure_hi, row.body)
+        db.execute(
+            "INSERT INTO batch (run_id, seq, base_ms, guess_ms, unsure_lo, unsure_hi, aside, body, size, crc)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self._ids[row.run], *row[1:], len(row.body), crc),
+        )
+
+    def _date_oldest(self, db: sqlite3.Connection, *, without: Sequence[Span] = (), else_seq: int = 0) -> None:
         """One batch is looked into: the index does without the times of all others."""
-        found = db.execute(
-            "SELECT coalesce(base_ms, guess_ms) + json_extract(body, '$.to') FROM batch WHERE aside IS NULL"
-            " ORDER BY run_id, seq LIMIT 1"
-        ).fetchone()
-        self.oldest_ms = None if found is None else found[0]
+        run, seq, _ = next(self.held.spans(without=without), (self.run, else_seq, else_seq))
+        self.oldest_ms = schema.date_of(db, self._ids[run], seq)
 
     def pending(self, confirmed: Sequence[Span]) -> list[Span]:
         """What is held and not yet confirmed, as spans; never more than PENDING_SPANS_MAX."""
-        done = {(run, seq) for run, first, last in confirmed for seq in range(first, last + 1)}
-        found = spans(key for key in self.held if key not in done)
+        found = [*self._adrift, *self.held.spans(without=confirmed)]
         if len(found) > PENDING_SPANS_MAX:
             whole: dict[str, tuple[int, int]] = {}
             for run, first, last in found:
-                whole[run] = (min(first, whole.get(run, (first, last))[0]), last)
+                low, high = whole.get(run, (first, last))
+                whole[run] = (min(first, low), max(last, high))
             found = [(run, first, last) for run, (first, last) in whole.items()]
         return found
 
@@ -173,17 +199,15 @@ class Spool:
 
         def insert(db: sqlite3.Connection) -> None:
             run_id = self._ids[self.run]
-            db.execute(
-                "INSERT INTO batch (run_id, seq, base_ms, guess_ms, unsure_lo, body) VALUES (?, ?, ?, ?, ?, ?)",
-                (run_id, sealed.seq, sealed.base_ms, sealed.guess_ms, sealed.low_ms, sealed.body),
-            )
+            at = (sealed.base_ms, sealed.guess_ms, sealed.low_ms, None)
+            self._insert(db, BatchRow(self.run, sealed.seq, *at, None, sealed.body))
             to_ms = None if sealed.base_ms is None else sealed.to_ms
             db.execute(
                 "UPDATE run SET last=?, to_ms=?, clean=?, backsteps=? WHERE id=?",
                 (sealed.seq, to_ms, sealed.clean, sealed.backsteps, run_id),
             )
             db.executemany("INSERT OR REPLACE INTO memory (device, text) VALUES (?, ?)", sealed.memory.items())
-            self._date_oldest(db)
+            self._date_oldest(db, without=confirmed, else_seq=sealed.seq)
 
         def work(db: sqlite3.Connection) -> None:
             self._delete(db, confirmed)
@@ -197,14 +221,14 @@ class Spool:
             await self.forget(confirmed)
             await self._disk.run(insert, grows=True)
         self._drop(confirmed)
-        self.held[self.run, sealed.seq] = Held(self.run, sealed.seq, len(sealed.body), sealed.base_ms is not None)
+        self.held.add(self.run, sealed.seq, len(sealed.body), dated=sealed.base_ms is not None)
 
     async def forget(self, confirmed: Sequence[Span]) -> None:
         """Delete what has been confirmed. Raises DiskFull."""
 
         def work(db: sqlite3.Connection) -> None:
             self._delete(db, confirmed)
-            self._date_oldest(db)
+            self._date_oldest(db, without=confirmed)
 
         await self._disk.run(work)
         self._drop(confirmed)
@@ -214,9 +238,8 @@ class Spool:
             db.execute("DELETE FROM batch WHERE run_id=? AND seq BETWEEN ? AND ?", (self._ids[run], first, last))
 
     def _drop(self, confirmed: Sequence[Span]) -> None:
-        for run, first, last in confirmed:
-            for seq in range(first, last + 1):
-                self.held.pop((run, seq), None)
+        for span in confirmed:
+            self.held.drop(span)
 
     async def set_aside(self, span: Span, reason: str) -> None:
         """Keep these batches, but offer them no more."""
@@ -236,93 +259,39 @@ class Spool:
 
         `low_ms`: the base had to be moved on from there, so that it is an estimate, too.
         """
-
-        def work(db: sqlite3.Connection) -> None:
-            _date_earlier(db, self._boot, base_ms, base_ms)
-            db.execute(
-                "UPDATE batch SET base_ms=?, unsure_lo=?, unsure_hi=? WHERE base_ms IS NULL",
-                (base_ms, low_ms, None if low_ms is None else base_ms),
-            )
-            _date_ends(db)
-
-        await self._disk.run(work)
-        self._all_dated()
+        await self._set_dates(lambda db: estimate.date(db, self._boot, base_ms, low_ms))
 
     async def guess(self) -> None:
         """The wait for a trusted clock is over: undated batches go with what the clock said, marked as an estimate."""
+        await self._set_dates(lambda db: estimate.guess(db, self._boot))
 
-        def work(db: sqlite3.Connection) -> None:
-            begun = "SELECT min(guess_ms) FROM batch WHERE base_ms IS NULL AND guess_ms >= ?"
-            if (least_ms := db.execute(begun, (EARLIEST_MS,)).fetchone()[0]) is not None:
-                _date_earlier(db, self._boot, least_ms, UNKNOWN_MS)
-            db.execute(
-                "UPDATE batch SET base_ms=guess_ms, unsure_lo=coalesce(unsure_lo, guess_ms), unsure_hi=?"
-                " WHERE base_ms IS NULL",
-                (UNKNOWN_MS,),
-            )
-            _date_ends(db)
-
+    async def _set_dates(self, work: Callable[[sqlite3.Connection], None]) -> None:
         await self._disk.run(work)
-        self._all_dated()
-
-    def _all_dated(self) -> None:
-        self.held = {key: held if held.dated else replace(held, dated=True) for key, held in self.held.items()}
+        self.held.all_dated()
 
     async def take(self, span: Span) -> list[Row]:
-        """The rows of a span, as they are to be sent. Each must be held and dated."""
+        """The rows of a span, as they are to be sent. Each must be held and dated. Raises Damaged."""
         run, first, last = span
 
         def work(db: sqlite3.Connection) -> list[Row]:
             rows = db.execute(
-                "SELECT seq, base_ms, body, unsure_lo, unsure_hi FROM batch"
+                "SELECT seq, base_ms, guess_ms, unsure_lo, unsure_hi, body, crc FROM batch"
                 " WHERE run_id=? AND seq BETWEEN ? AND ? ORDER BY seq",
                 (self._ids[run], first, last),
             )
-            return [Row(seq, base, body, None if lo is None else (lo, hi)) for seq, base, body, lo, hi in rows]
+            found = []
+            for seq, base, guess, lo, hi, body, crc in rows:
+                if base is None or not is_sound(seq, base, guess, lo, hi, body, crc):
+                    raise Damaged(
+                        f"spool: batch {seq} of run {run} is not as it was sealed; the next start sets it aside"
+                    )
+                found.append(Row(seq, base, body, None if lo is None else (lo, hi)))
+            if [row.seq for row in found] != list(range(first, last + 1)):
+                raise Damaged(f"spool: batches of {span} are gone; the next start sets the file aside")
+            return found
 
-        rows = await self._disk.run(work)
-        assert [row.seq for row in rows] == list(range(first, last + 1)), f"spool and index differ at {span}"
-        return rows
+        return await self._disk.run(work)
 
     async def close(self) -> None:
         """Let the disk go."""
         await self._disk.close()
-
-
-def _date_earlier(db: sqlite3.Connection, boot: str, begun_ms: int, unsure_ms: int) -> None:
-    """Estimates for what was sealed in boots that never learnt the time, each of which was over before the next began.
-
-    This boot began at `begun_ms`, or by `unsure_ms` at the latest. What the clock said in an earlier one is kept where
-    it can be true; else that boot was as late as possible.
-    """
-    boots = db.execute(
-        "SELECT boot, max(json_extract(body, '$.to')) FROM batch JOIN run ON run.id = run_id"
-        " WHERE base_ms IS NULL AND boot <> ? GROUP BY boot ORDER BY max(run.id) DESC",
-        (boot,),
-    ).fetchall()
-    for earlier, to in boots:
-        begun_ms = (begun_ms - to) // STAMP_MS * STAMP_MS
-        unsure_ms -= to
-        latest_ms = begun_ms - STAMP_MS + LATEST
-        db.execute(
-            "UPDATE batch SET base_ms=CASE WHEN guess_ms BETWEEN ? AND ? THEN guess_ms ELSE ? END,"
-            " unsure_lo=min(coalesce(unsure_lo, guess_ms), ?), unsure_hi=?"
-            " WHERE base_ms IS NULL AND run_id IN (SELECT id FROM run WHERE boot=?)",
-            (EARLIEST_MS, unsure_ms, latest_ms, latest_ms, unsure_ms, earlier),
-        )
-
-
-def _guessed_end(db: sqlite3.Connection, run_id: int, seq: int) -> int | None:
-    """Where a batch ended that has not been dated, by what the clock said."""
-    found = db.execute(
-        "SELECT guess_ms + json_extract(body, '$.to') FROM batch WHERE run_id=? AND seq=?", (run_id, seq)
-    ).fetchone()
-    return None if found is None else int(found[0])
-
-
-def _date_ends(db: sqlite3.Connection) -> None:
-    """Tell when runs ended whose last batch has just been dated."""
-    db.execute(
-        "UPDATE run SET to_ms=(SELECT base_ms + json_extract(body, '$.to') FROM batch WHERE run_id=id AND seq=last)"
-        " WHERE to_ms IS NULL"
-    )

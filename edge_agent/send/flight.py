@@ -102,6 +102,11 @@ class Flight:
         """Whether a batch is in flight."""
         return any(m.run == run and m.first <= seq <= m.last for m in self._messages)
 
+    @property
+    def spans(self) -> list[Span]:
+        """What is in flight."""
+        return [message.span for message in self._messages]
+
     def room(self) -> tuple[int, int]:
         """(bytes, batches) that may be launched now; an empty flight always has room for one batch of any size."""
         if not self._messages:

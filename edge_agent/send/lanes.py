@@ -5,12 +5,11 @@ Live batches are few, so the backlog always gets the rest of the flight; the bac
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 
 from data_contract.batch import Span
 from data_contract.message import BATCHES_MAX, BODY_BYTES_MAX
-from edge_agent.keep.spool import Held
+from edge_agent.keep.index import SEQ_MAX, Held, Index
 
 MESSAGE_PLAIN_MAX = BODY_BYTES_MAX // 8
 """Plain bytes that one message gathers at most, unless a single batch is larger."""
@@ -45,26 +44,20 @@ class Lanes:
 
     def next(
         self,
-        held: dict[tuple[str, int], Held],
-        taken: Callable[[str, int], bool],
+        held: Index,
+        taken: Sequence[Span],
         *,
         bytes_max: int,
         batches_max: int,
     ) -> tuple[Span, int] | None:
-        """The span to launch and its size, None where nothing is left. `held`: oldest first; `taken`: not to offer."""
-        live = list(
-            itertools.takewhile(
-                lambda batch: batch.run == self._run and batch.seq >= self._live_from, reversed(held.values())
-            )
-        )
-        for lane in (reversed(live), held.values()):
-            free = (batch for batch in lane if batch.dated and not taken(batch.run, batch.seq))
+        """The span to launch and its size, None where nothing is left. `taken`: not to offer."""
+        live = [(self._run, self._live_from, SEQ_MAX)]
+        for lane in (live, None):
+            free = held.batches(held.spans(within=lane, without=taken, dated=True))
             chosen = merge(free, bytes_max=bytes_max, batches_max=batches_max)
             if chosen is not None:
-                break
-        else:
-            return None
-        return chosen
+                return chosen
+        return None
 
     def launched(self, span: Span) -> None:
         """This has been sent: what is sealed from now on is live."""

@@ -13,7 +13,8 @@ from data_contract.control import read_ack
 from data_contract.message import pack
 from data_contract.topics import READY, Channel, topic
 from edge_agent.errors import DiskFull, NotConnected
-from edge_agent.keep.spool import Spool, spans
+from edge_agent.keep.index import Spans
+from edge_agent.keep.spool import Spool
 from edge_agent.ports import Link, Session
 from edge_agent.send.flight import Flight, Message
 from edge_agent.send.lanes import Lanes
@@ -61,7 +62,8 @@ class Sender:
         self._send_every_s = send_every_s
         self._rng = rng
         self._wake = asyncio.Event()
-        self._done: dict[tuple[str, int], None] = {}
+        self._done = Spans()
+        """What the cloud has confirmed; it stays in the spool until the next seal."""
         self._away = False
         self._warned = False
         self._launched_s = float("-inf")
@@ -87,13 +89,13 @@ class Sender:
 
     def confirmed(self) -> list[Span]:
         """What has been confirmed and is still in the spool; the next seal deletes it."""
-        self._done = {key: None for key in self._done if key in self._spool.held}
-        return spans(self._done)
+        self._done = Spans(self._spool.held.spans(within=self._done))
+        return list(self._done)
 
     @property
     def settled(self) -> bool:
         """Everything that is held and dated has been confirmed."""
-        return all(key in self._done or not held.dated for key, held in self._spool.held.items())
+        return self.waiting()[0] <= self._spool.held.undated
 
     async def flush(self, wait_s: float) -> None:
         """The agent stops: send all that is dated, and give it so many s at most to be confirmed."""
@@ -106,8 +108,9 @@ class Sender:
 
     def waiting(self) -> tuple[int, int]:
         """(batches, bytes) that are held and not confirmed."""
-        sizes = [held.size for key, held in self._spool.held.items() if key not in self._done]
-        return len(sizes), sum(sizes)
+        held = self._spool.held
+        batches, size = held.weigh(self._done)
+        return len(held) - batches, held.bytes - size
 
     def unconfirmed_s(self, now_s: float) -> float:
         """For how long we have been publishing in this session without any ack; 0 where nothing is awaited."""
@@ -143,7 +146,7 @@ class Sender:
         self.connected = True
         self.connects += 1
         self._flight.connected()
-        self._lanes.reconnected(max((s for run, s in self._spool.held if run == self._spool.run), default=0))
+        self._lanes.reconnected(self._spool.held.last(self._spool.run))
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive(session), name="receive")
@@ -164,7 +167,7 @@ class Sender:
                 self._flight.foreign_acks += 1
             else:
                 for run, first, last in self._flight.confirmed(ack, now_s):
-                    self._done.update({(run, seq): None for seq in range(first, last + 1)})
+                    self._done.add((run, first, last))
                     self.acknowledged += last - first + 1
                     self._published_s = None
             self._wake.set()
@@ -206,7 +209,8 @@ class Sender:
         bytes_max, batches_max = self._flight.room()
         if collecting or bytes_max <= 0 or batches_max <= 0:
             return None
-        chosen = self._lanes.next(self._spool.held, self._taken, bytes_max=bytes_max, batches_max=batches_max)
+        taken = [*self._done, *self._flight.spans]
+        chosen = self._lanes.next(self._spool.held, taken, bytes_max=bytes_max, batches_max=batches_max)
         if chosen is None:
             self._launched_s = now_s if self._send_every_s else self._launched_s
             return None
@@ -215,9 +219,6 @@ class Sender:
             return None
         self._lanes.launched(span)
         return self._flight.launch(span, size)
-
-    def _taken(self, run: str, seq: int) -> bool:
-        return (run, seq) in self._done or self._flight.holds(run, seq)
 
     async def _publish(self, session: Session, message: Message) -> None:
         rows = await self._spool.take(message.span)

@@ -78,6 +78,7 @@ class Database(Generic[Rows]):
     def _open(self) -> tuple[sqlite3.Connection, Rows]:
         if self._writes:
             self._take_lock()
+        _check_head(self._path)
         connection = _connect(self._path, mode="ro") if self._path.exists() else None
         try:
             fresh = connection is None or _is_fresh(connection)
@@ -151,10 +152,26 @@ def _is_fresh(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0])
 
 
+def _check_head(path: Path) -> None:
+    """Look into a closed file itself: SQLite would leave two more beside it. Places: sqlite.org/fileformat2.html."""
+    if not path.is_file() or path.with_name(path.name + "-wal").exists():
+        return
+    with path.open("rb") as file:
+        head = file.read(100)
+    if len(head) == 100 and head.startswith(b"SQLite format 3\0"):
+        version, application = (int.from_bytes(head[at : at + 4], "big") for at in (60, 68))
+        if application or version:  # else it is empty, or SQLite will say what it is
+            _check_marks(application, version, path)
+
+
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     application, version = (
         int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
     )
+    _check_marks(application, version, path)
+
+
+def _check_marks(application: int, version: int, path: Path) -> None:
     if application != APPLICATION_ID:
         raise Unavailable(f"{path}: the database of another program; choose another folder")
     if version > SCHEMA_VERSION:

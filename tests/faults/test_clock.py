@@ -17,7 +17,7 @@ import pytest
 from data_contract.reading import EARLIEST_MS
 from delivery_audit.days import Days
 from delivery_audit.evidence import audit
-from edge_agent.keep.spool import UNKNOWN_MS
+from edge_agent.keep.estimate import UNKNOWN_MS
 from tests.faults.world import Gateway, World, body_of, values_of
 from tests.twins.clock import ORIGIN_MS, civil_ms
 from tests.twins.loop import run_virtual

@@ -79,9 +79,7 @@ class World:
     def start_gateway(self, gateway: Gateway) -> None:
         """Begin a life of the agent."""
         gateway.life = gateway.bus.life = Life()
-        damaged = recovery.check(gateway.path)
-        if damaged is not None:
-            recovery.set_aside(gateway.path)
+        recovered = recovery.recover(gateway.path)
         gateway.disk = DiskTwin(path=gateway.path, life=gateway.life)
         gateway.disk.sealed = gateway.sealed
         gateway.disk.full = gateway.disk_full
@@ -103,7 +101,7 @@ class World:
             ports=ports,
             board=gateway.config.board or "",
             version="test",
-            damaged=damaged,
+            recovered=recovered,
             notifier=gateway.notifier,
         )
         self._watch_confirmations(gateway, gateway.agent.flight)

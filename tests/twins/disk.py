@@ -77,7 +77,8 @@ class DiskTwin:
             unsure = None if base_ms is None or low is None else (low, high)
             if known is None:
                 body = "SELECT body FROM batch JOIN run ON run.id = run_id WHERE run=? AND seq=?"
-                self.sealed[run, seq] = Sealed(connection.execute(body, (run, seq)).fetchone()[0], base_ms)
+                text = connection.execute(body, (run, seq)).fetchone()[0]
+                self.sealed[run, seq] = Sealed(text, base_ms, unsure=unsure)
             elif known.base_ms is None:
                 self.sealed[run, seq] = replace(known, base_ms=base_ms, late=True, unsure=unsure)
             else:

@@ -14,7 +14,7 @@ from data_contract.batch import Block, Body, Device, Record, write_body
 from edge_agent.keep.disk import FileDisk
 from edge_agent.keep.spool import Sealed, Spool
 
-V = Path(__file__).parent / "v2"
+V = Path(__file__).parent / "v3"
 FIRST, SECOND = "1" * 32, "2" * 32
 BASE_MS = 1_790_000_000_000
 

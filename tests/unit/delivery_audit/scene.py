@@ -58,8 +58,15 @@ class Scene:
         tags = ((names.GATEWAY, GATEWAY), (names.DEVICE, "gateway"), (names.KIND, kind))
         self._write(Table(names.EVENT, tags, (names.EVENT_TEXT,), [self.zero + t], [[json.dumps(data)]]))
 
-    def start(self, t: int, previous: Previous | None = None, damaged: str | None = None, run: str = "") -> None:
-        start = Start(run=run, version="1", boot="b", previous=previous, damaged=damaged)
+    def start(
+        self,
+        t: int,
+        previous: Previous | None = None,
+        damaged: str | None = None,
+        run: str = "",
+        carried: Sequence[Span] = (),
+    ) -> None:
+        start = Start(run=run, version="1", boot="b", previous=previous, damaged=damaged, carried=list(carried))
         self.record("start", t, start.model_dump())
 
     def previous(self, run: str, last: int, to: int | None, *, clean: bool) -> Previous:

@@ -189,6 +189,17 @@ def test_batches_in_a_damaged_spool_are_lost(scene: Scene) -> None:
     assert gaps(ledger)[0][:3] == ("lost", 30_000, MINUTE)
 
 
+def test_damage_is_no_excuse_for_what_could_be_read_of_the_spool(scene: Scene) -> None:
+    begin(scene)
+    scene.batches("a", 1, 3, 0, 30_000)
+    previous = scene.previous("a", 6, MINUTE, clean=False)
+    scene.start(2 * MINUTE, previous, damaged="cut short", carried=[("a", 2, 4), ("a", 6, 6)])
+    scene.batch("b", 1, 2 * MINUTE, 3 * MINUTE, pending=[("a", 6, 6)])
+    ledger = scene.audit(0, 3 * MINUTE)
+    assert [gap[0] for gap in gaps(ledger)][:3] == ["unexplained", "lost", "pending"]
+    assert not ledger.adds_up
+
+
 def test_a_start_with_a_damaged_spool_that_knows_no_run_before_loses_the_time_between(scene: Scene) -> None:
     begin(scene)
     scene.batches("a", 1, 3, 0, 30_000)

@@ -7,8 +7,10 @@ from itertools import pairwise
 
 import pytest
 
+from data_contract.batch import Span
 from data_contract.message import BATCHES_MAX
-from edge_agent.keep.spool import Held, spans
+from edge_agent.keep.index import Index
+from edge_agent.keep.spool import spans
 from edge_agent.read.breaker import FAILURES_MAX, PROBE_MAX_S, PROBE_MIN_S, Breaker
 from edge_agent.send.lanes import Lanes, merge
 
@@ -16,25 +18,20 @@ OLD, NOW = "a" * 32, "b" * 32
 Key = tuple[str, int]
 
 
-def spool(*held: tuple[str, int], size: int = 100, undated: frozenset[Key] = frozenset()) -> dict[Key, Held]:
-    return {key: Held(*key, size, key not in undated) for key in held}
+def spool(*held: tuple[str, int], size: int = 100, undated: frozenset[Key] = frozenset()) -> Index:
+    index = Index()
+    for key in held:
+        index.add(*key, size, dated=key not in undated)
+    return index
 
 
-def order(
-    lanes: Lanes, held: dict[Key, Held], *, bytes_max: int = 10**6, batches_max: int = 5
-) -> list[tuple[str, int, int]]:
+def order(lanes: Lanes, held: Index, *, bytes_max: int = 10**6, batches_max: int = 5) -> list[tuple[str, int, int]]:
     """Everything that is offered, one launch after the other."""
-    gone: set[Key] = set()
-    found = []
-
-    def taken(run: str, seq: int) -> bool:
-        return (run, seq) in gone
-
-    while chosen := lanes.next(held, taken, bytes_max=bytes_max, batches_max=batches_max):
+    found: list[Span] = []
+    while chosen := lanes.next(held, found, bytes_max=bytes_max, batches_max=batches_max):
         span, _ = chosen
         lanes.launched(span)
         found.append(span)
-        gone |= {(span[0], seq) for seq in range(span[1], span[2] + 1)}
     return found
 
 
@@ -49,8 +46,8 @@ def test_a_live_batch_that_did_not_fit_is_still_live_afterwards() -> None:
     held = spool(*((NOW, seq) for seq in range(1, 5)))
     lanes = Lanes(run=NOW)
     lanes.reconnected(3)
-    first = lanes.next(held, lambda run, seq: False, bytes_max=10, batches_max=5)
-    again = lanes.next(held, lambda run, seq: False, bytes_max=10**6, batches_max=5)
+    first = lanes.next(held, [], bytes_max=10, batches_max=5)
+    again = lanes.next(held, [], bytes_max=10**6, batches_max=5)
     assert first is not None and again is not None
     assert first[0] == again[0] == (NOW, 4, 4)
 
@@ -74,7 +71,9 @@ def test_one_batch_larger_than_every_bound_still_goes_and_goes_alone() -> None:
 def test_everything_is_offered_exactly_once_and_within_the_bounds(seed: int) -> None:
     chance = random.Random(seed)
     keys = [(run, seq) for run in (OLD, NOW) for seq in range(1, 200) if chance.random() < 0.9]
-    held = {key: Held(*key, chance.randint(10, 3000), True) for key in keys}
+    held = Index()
+    for key in keys:
+        held.add(*key, chance.randint(10, 3000), dated=True)
     lanes = Lanes(run=NOW)
     lanes.reconnected(chance.randint(0, 200))
     bytes_max, batches_max = chance.choice([1000, 20_000]), chance.choice([1, 7, 500])
@@ -89,7 +88,7 @@ def test_everything_is_offered_exactly_once_and_within_the_bounds(seed: int) -> 
 
 def test_nothing_to_offer_is_nothing() -> None:
     assert merge([], bytes_max=1, batches_max=1) is None
-    assert order(Lanes(run=NOW), {}) == []
+    assert order(Lanes(run=NOW), Index()) == []
 
 
 def test_spans_join_neighbours_and_keep_runs_apart() -> None:

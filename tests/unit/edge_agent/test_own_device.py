@@ -37,16 +37,19 @@ def test_all_fields_are_stored_and_a_sensor_that_is_not_there_is_missing_by_caus
         world.start()
         await asyncio.sleep(600)
         said = newest(world)
-        assert said.keys() == FIELDS.keys() - {"temperature_c"}
+        assert said.keys() == FIELDS.keys() - {"temperature_c", "written_bytes_day"}
         assert (said["connected"], said["clock_trusted"], said["unconfirmed_s"]) == (1, 1, 0)
         assert (said["disk_free_bytes"], said["load_1min"], said["uptime_s"]) == (8e9, 0.25, 3600)
         assert said["spool_batches"] <= 1
         devices = [body_of(sealed.body).devices for sealed in gateway.sealed.values()]
         counts = [of["gateway"].counts for of in devices if "gateway" in of]
-        assert {json.dumps(each) for each in counts} == {'{"health": [11, 10, {"invalid": 1}]}'}
-        gateway.board.state = BoardState(temperature_c=48.312)
-        await asyncio.sleep(120)
+        assert {json.dumps(each) for each in counts} == {'{"health": [12, 10, {"invalid": 2}]}'}
+        gateway.board.state = BoardState(temperature_c=48.312, written_bytes=1e6)
+        await asyncio.sleep(125)
+        gateway.board.state = BoardState(temperature_c=48.312, written_bytes=2e6)
+        await asyncio.sleep(60)
         assert newest(world)["temperature_c"] == 48.3
+        assert newest(world)["written_bytes_day"] == pytest.approx(86_400e6 / 155, rel=0.2)
         await world.settle(600)
         verdict = await judge(world)
         assert [*verdict.wrong, *await ledgers(world)] == []

@@ -17,7 +17,9 @@ from data_contract.batch import Span
 from edge_agent.errors import DiskFull, Fatal
 from edge_agent.keep import recovery
 from edge_agent.keep.disk import FileDisk, configure, transact
-from edge_agent.keep.spool import PENDING_SPANS_MAX, SCHEMA_VERSION, UNKNOWN_MS, Sealed, Spool
+from edge_agent.keep.estimate import UNKNOWN_MS
+from edge_agent.keep.schema import SCHEMA_VERSION
+from edge_agent.keep.spool import PENDING_SPANS_MAX, Sealed, Spool
 from tests.twins.death import Life
 from tests.twins.disk import DiskTwin
 
@@ -295,7 +297,8 @@ def test_what_was_set_aside_stays_so_over_a_restart_and_is_told(tmp_path: Path) 
 def test_the_list_of_what_is_pending_is_bounded_and_leaves_nothing_out() -> None:
     spool = Spool(disk=DiskTwin(path=Path("never"), life=Life()), run=RUNS[0], boot="b")
     for seq in range(1, 4 * PENDING_SPANS_MAX, 2):
-        spool.held[RUNS[0], seq] = spool.held[RUNS[1], seq] = None  # type: ignore[assignment]
+        for run in RUNS[:2]:
+            spool.held.add(run, seq, 100, dated=True)
     listed: list[Span] = spool.pending([])
     assert len(listed) <= PENDING_SPANS_MAX
     assert {(run, seq) for run, a, b in listed for seq in range(a, b + 1)} >= set(spool.held)

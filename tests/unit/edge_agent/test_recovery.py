@@ -1,0 +1,489 @@
+"""A card that has spoilt the spool costs what was on the spoilt pages and nothing else; nothing spoilt is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_agent.errors import Damaged, DiskFull, Fatal
+from edge_agent.keep import recovery
+from edge_agent.keep.disk import FileDisk
+from edge_agent.keep.pages import LEAF, PAGE_BYTES, journal_pages
+from edge_agent.keep.salvage import Salvage
+from edge_agent.keep.spool import Sealed, Spool
+from edge_agent.keep.wreck import MISSING_SPANS_MAX, Recovered, longest
+from tests.twins.loop import run_virtual
+
+OLD, LATER, NOW = "a" * 32, "b" * 32, "c" * 32
+BYTES_MAX = 50_000_000
+Rows = dict[tuple[str, int], tuple[Any, ...]]
+
+
+def rows(path: Path) -> Rows:
+    """Everything in a file that is sent, read without our code."""
+    db = sqlite3.connect(path)
+    try:
+        found = db.execute(
+            "SELECT run, seq, base_ms, guess_ms, unsure_lo, unsure_hi, aside, body FROM batch JOIN run ON id = run_id"
+        )
+        return {(run, seq): tuple(rest) for run, seq, *rest in found}
+    finally:
+        db.close()
+
+
+def sealed(seq: int, chance: random.Random, *, dated: bool = True) -> Sealed:
+    pad = "".join(chance.choices("0123456789", k=chance.choice((10, 300, 2500, 30_000))))
+    body = json.dumps({"from": 0, "to": 10_000, "pad": pad}, separators=(",", ":"))
+    base = 1_790_000_000_000 + seq
+    return Sealed(seq, base if dated else None, base - 3, base + 10_000, body, memory={"bin-1": f"after {seq}"})
+
+
+async def begin(path: Path, run: str, **more: Any) -> Spool:
+    spool = Spool(disk=FileDisk(path=path, bytes_max=BYTES_MAX), run=run, boot=f"boot of {run[0]}", **more)
+    await spool.open()
+    return spool
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs, some of it confirmed, some set aside, some without a date; as a clean stop leaves it."""
+    path = tmp_path_factory.mktemp("whole") / "spool.db"
+
+    async def main() -> None:
+        chance = random.Random(5)
+        first = await begin(path, OLD)
+        for seq in range(1, 41):
+            await first.seal(sealed(seq, chance), [(OLD, 1, 5)] if seq == 30 else [])
+        await first.set_aside((OLD, 8, 9), "unanswered")
+        await first.close()
+        second = await begin(path, LATER)
+        for seq in range(1, 31):
+            await second.seal(sealed(seq, chance, dated=seq < 28), [])
+        await second.close()
+
+    asyncio.run(main())
+    assert path.stat().st_size > 80 * PAGE_BYTES
+    return path
+
+
+@pytest.fixture
+def path(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(whole, tmp_path / "spool.db"))
+
+
+def start(path: Path, *, run: str = NOW) -> tuple[Recovered, Spool]:
+    """What a start of the agent does with a spool, until all has been carried over."""
+    recovered = recovery.recover(path)
+
+    async def main() -> Spool:
+        spool = await begin(path, run, wrecks=recovered.wrecks)
+        await Salvage(spool=spool, recovered=recovered, look=lambda: None).run()
+        return spool
+
+    return recovered, run_virtual(main())
+
+
+def named(spans: list[tuple[str, int, int]], last: int = 1000) -> set[tuple[str, int]]:
+    return {(run, seq) for run, a, b in spans for seq in range(a, min(b, last) + 1)}
+
+
+def check(path: Path, before: Rows, *, at_least: int) -> Recovered:
+    """Start on a damaged file, and compare what is carried over with what had been sealed."""
+    damage, spool = start(path)
+    assert damage.what is not None, "the damage was not found"
+    after = rows(path)
+    assert all(before[key] == row for key, row in after.items()), "something came out that was never sealed"
+    assert len(after) >= at_least, f"only {len(after)} of {len(before)} were carried over"
+    assert set(spool.held) == {key for key, row in after.items() if row[5 - 1] is None}
+    assert {(r, s) for r, a, b, _ in spool.aside for s in range(a, b + 1)} == set(after) - set(spool.held)
+    assert spool.held.undated == sum(row[0] is None for row in after.values())
+    assert spool.held.bytes == sum(len(row[-1]) for key, row in after.items() if key in spool.held)
+    assert named(damage.carried) == set(after)
+    if after:
+        assert set(before) - set(after) <= named(damage.missing), "the ledger does not name what is lost"
+    assert not named(damage.missing) & set(after)
+    assert not list(path.parent.glob("spool.db.damaged-1")) and list(path.parent.glob("spool.db.damaged-1.done"))
+    asyncio.run(spool.close())
+    return damage
+
+
+def spoil(path: Path, page: int, content: bytes) -> None:
+    data = bytearray(path.read_bytes())
+    data[page * PAGE_BYTES : page * PAGE_BYTES + len(content)] = content
+    path.write_bytes(data)
+
+
+def note(path: Path) -> None:
+    path.with_name("spool.db.suspect").write_text("seen while it ran\n")
+
+
+def test_each_page_that_is_zeroed_costs_no_more_than_the_rows_on_it(whole: Path, tmp_path: Path) -> None:
+    before = rows(whole)
+    for page in [*range(12), *range(12, whole.stat().st_size // PAGE_BYTES, 7)]:
+        folder = tmp_path / str(page)
+        folder.mkdir()
+        path = Path(shutil.copy(whole, folder / "spool.db"))
+        spoil(path, page, bytes(PAGE_BYTES))
+        note(path)  # whether a check finds each is SQLite's business; here it has been found
+        check(path, before, at_least=len(before) - 12)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_flipped_bytes_anywhere_never_come_out_as_readings(path: Path, seed: int) -> None:
+    before, chance = rows(path), random.Random(seed)
+    data = bytearray(path.read_bytes())
+    for _ in range(12):
+        place = chance.randrange(6 * PAGE_BYTES, len(data))
+        data[place] ^= chance.randint(1, 255)
+    path.write_bytes(data)
+    note(path)
+    check(path, before, at_least=len(before) - 12 * 9)
+
+
+def test_a_file_that_is_cut_at_any_page_keeps_what_lies_before_the_cut(whole: Path, tmp_path: Path) -> None:
+    before, size, kept = rows(whole), whole.stat().st_size, []
+    for pages in range(12, size // PAGE_BYTES, 17):
+        folder = tmp_path / str(pages)
+        folder.mkdir()
+        path = Path(shutil.copy(whole, folder / "spool.db"))
+        os.truncate(path, pages * PAGE_BYTES)
+        check(path, before, at_least=0)
+        kept.append(len(rows(path)))
+    assert kept == sorted(kept) and kept[0] > 0 and kept[-1] > 40
+
+
+def test_a_spoilt_first_page_costs_nothing(path: Path) -> None:
+    before = rows(path)
+    spoil(path, 0, b"\xa5" * PAGE_BYTES)
+    damage = check(path, before, at_least=len(before))
+    assert "not a database" in str(damage.what)
+
+
+def test_what_devices_must_know_and_which_run_came_before_survive_the_damage(path: Path) -> None:
+    spoil(path, 0, bytes(PAGE_BYTES))
+    _, spool = start(path)
+    assert spool.memory == {"bin-1": "after 30"}
+    assert spool.previous is not None
+    assert (spool.previous.run, spool.previous.last) == (LATER, 30)
+    assert spool.held and list(dict.fromkeys(run for run, _ in spool.held)) == [OLD, LATER], "not oldest first"
+
+
+def test_what_lay_in_the_journal_only_is_carried_over_as_far_as_it_is_whole(tmp_path: Path) -> None:
+    path, kept = tmp_path / "spool.db", tmp_path / "kept"
+    kept.mkdir()
+
+    async def write() -> None:
+        spool, chance = await begin(path, OLD), random.Random(1)
+        for seq in range(1, 12):
+            await spool.seal(sealed(seq, chance), [])
+        for each in ("spool.db", "spool.db-wal"):
+            shutil.copy(tmp_path / each, kept / each)
+        await spool.close()
+
+    asyncio.run(write())
+    before = rows(path)
+    counts = []
+    journal = (kept / "spool.db-wal").read_bytes()
+    for end in range(len(journal), 0, -len(journal) // 7):
+        folder = tmp_path / str(end)
+        folder.mkdir()
+        torn = Path(shutil.copy(kept / "spool.db", folder / "spool.db"))
+        (folder / "spool.db-wal").write_bytes(journal[: end - 100] + b"\xa5" * 100)
+        note(torn)
+        check(torn, before, at_least=0)
+        counts.append(len(rows(torn)))
+        assert (folder / "spool.db.damaged-1.done-wal").exists(), "not set aside whole"
+    assert counts == sorted(counts, reverse=True) and counts[0] >= 9
+
+
+def test_a_value_that_the_card_has_changed_is_not_sent_and_found_at_the_next_start(path: Path) -> None:
+    before = rows(path)
+    place = path.read_bytes().index(before[OLD, 20][-1][10:60].encode())
+    data = bytearray(path.read_bytes())
+    data[place + 40] = ord("7") if data[place + 40] != ord("7") else ord("3")
+    path.write_bytes(data)
+    assert recovery.check(path) is None, "only its checksum can tell"
+
+    async def main() -> None:
+        spool = await begin(path, NOW)
+        assert len(await spool.take((OLD, 10, 19))) == 10
+        with pytest.raises(Damaged, match="batch 20"):
+            await spool.take((OLD, 10, 25))
+        await spool.close()
+
+    asyncio.run(main())
+    damage, spool = start(path, run="d" * 32)
+    assert "batch 20" in str(damage.what)
+    assert (OLD, 20) in named(damage.missing)
+    after = rows(path)
+    assert after == {key: row for key, row in before.items() if key != (OLD, 20)}
+    assert recovery.check(path) is None, "it would be set aside once more"
+    asyncio.run(spool.close())
+
+
+def test_a_date_that_the_card_has_changed_is_not_sent_either(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("UPDATE batch SET base_ms=base_ms+60000 WHERE seq=7")
+    db.execute("UPDATE batch SET guess_ms=guess_ms+60000 WHERE base_ms IS NULL AND seq=29")
+    db.commit()
+    db.close()
+
+    async def main() -> None:
+        spool = await begin(path, NOW)
+        with pytest.raises(Damaged):
+            await spool.take((OLD, 7, 7))
+        await spool.date(1_790_000_900_000)
+        assert len(await spool.take((LATER, 28, 28))) == 1
+        with pytest.raises(Damaged):
+            await spool.take((LATER, 29, 29))
+        await spool.close()
+
+    asyncio.run(main())
+
+
+def test_carrying_over_goes_on_after_a_kill_and_brings_nothing_twice(path: Path) -> None:
+    before = rows(path)
+    spoil(path, 0, bytes(PAGE_BYTES))
+    recovered = recovery.recover(path)
+    wrecks = recovered.wrecks
+
+    async def some() -> set[tuple[str, int]]:
+        spool = await begin(path, NOW, wrecks=wrecks)
+        pending = named(spool.pending([]))
+        assert pending == set(before), "until they are carried over the cloud would miss them"
+        await spool.carry(wrecks[0], 0, 40)
+        assert named(spool.pending([])) | {(OLD, 8), (OLD, 9)} == set(before)
+        here = set(spool.held)
+        assert 3 < len(here) < 40
+        await spool.forget([(run, seq, seq) for run, seq in here])
+        await spool.close()
+        return here
+
+    confirmed = asyncio.run(some())
+    damage, spool = start(path, run="d" * 32)
+    assert damage.what is None, "it is told once"
+    assert set(rows(path)) == set(before) - confirmed
+    asyncio.run(spool.close())
+    damage, spool = start(path, run="e" * 32)
+    assert set(rows(path)) == set(before) - confirmed, "what is done is not done again"
+    asyncio.run(spool.close())
+
+
+def test_carrying_over_waits_where_there_is_no_room_for_both(path: Path) -> None:
+    spoil(path, 0, bytes(PAGE_BYTES))
+    recovered = recovery.recover(path)
+    wrecks = recovered.wrecks
+    refused = 3
+
+    class Tight(FileDisk):
+        async def run(self, work: Callable[[sqlite3.Connection], Any], *, grows: bool = False) -> Any:
+            nonlocal refused
+            if grows and refused:
+                refused -= 1
+                raise DiskFull("no room")
+            return await super().run(work, grows=grows)
+
+    async def main() -> int:
+        spool = Spool(disk=Tight(path=path, bytes_max=BYTES_MAX), run=NOW, boot="b", wrecks=wrecks)
+        await spool.open()
+        await Salvage(spool=spool, recovered=recovered, look=lambda: None).run()
+        await spool.close()
+        return len(rows(path))
+
+    assert run_virtual(main()) == 65
+    assert refused == 0
+
+
+def test_only_the_last_damaged_file_is_kept(path: Path, whole: Path) -> None:
+    for n in range(3):
+        spoil(path, 0, b"\xa5" * PAGE_BYTES)
+        _, spool = start(path, run=f"{n}" * 32)
+        asyncio.run(spool.close())
+        assert len(list(path.parent.glob("spool.db.damaged-*"))) == 1
+
+
+def test_garbage_is_set_aside_and_a_folder_or_a_file_that_may_not_be_read_is_left_alone(tmp_path: Path) -> None:
+    garbage = tmp_path / "spool.db"
+    garbage.write_bytes(random.Random(3).randbytes(300_000))
+    content = garbage.read_bytes()
+    damage, spool = start(garbage)
+    assert damage.what is not None and damage.carried == damage.missing == []
+    asyncio.run(spool.close())
+    assert (tmp_path / "spool.db.damaged-1.done").read_bytes() == content
+    folder = tmp_path / "folder.db"
+    folder.mkdir()
+    with pytest.raises(Fatal, match="is no file; move it away"):
+        recovery.recover(folder)
+    assert folder.is_dir()
+
+
+def as_nobody(work: Callable[[], str]) -> str:
+    """What another user is told."""
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:  # pragma: no cover
+        os.setgid(65534)
+        os.setuid(65534)
+        os.write(writer, work().encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader, "r") as pipe:
+        return pipe.read()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root alone can become another user")
+@pytest.mark.parametrize("mode, says", [(0o000, "let the agent read"), (0o444, "readonly database")])
+def test_a_file_that_the_agent_may_not_use_is_not_taken_for_a_damaged_one(
+    path: Path, mode: int, says: str, request: pytest.FixtureRequest
+) -> None:
+    for each in (path.parent, *path.parent.parents):
+        if each != Path("/") and each.stat().st_mode & 0o005 != 0o005:
+            kept = each.stat().st_mode & 0o7777
+            each.chmod(kept | 0o005)
+            request.addfinalizer(functools.partial(each.chmod, kept))
+    path.chmod(mode)
+    content = path.read_bytes()
+
+    def work() -> str:
+        try:
+            recovery.recover(path)
+            connection = FileDisk(path=path, bytes_max=BYTES_MAX)._open()
+            connection.execute("BEGIN IMMEDIATE")
+        except (Fatal, sqlite3.Error) as error:
+            return str(error)
+        return "used it"
+
+    assert says in as_nobody(work)
+    assert path.read_bytes() == content
+    assert [each.name for each in path.parent.glob("*damaged*")] == []
+
+
+def test_a_newer_file_is_refused_with_the_mend_and_nothing_lies_beside_it_afterwards(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version=99")
+    db.close()
+    before = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+    with pytest.raises(Fatal, match=r"written by a newer version .schema 99.; install that version"):
+        recovery.recover(path)
+    assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == before
+
+
+def test_a_newer_file_that_was_not_closed_is_refused_too_and_keeps_its_journal(path: Path, tmp_path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version=99")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for each in ("spool.db", "spool.db-wal"):
+        shutil.copy(tmp_path / each, kept / each)
+    db.close()
+    before = {each.name: each.read_bytes() for each in kept.iterdir()}
+    with pytest.raises(Fatal, match="newer version"):
+        recovery.recover(kept / "spool.db")
+    assert {each.name: each.read_bytes() for each in kept.iterdir()} == before
+
+
+def test_a_start_record_names_the_longest_losses_where_there_are_too_many() -> None:
+    spans = [(OLD, 10 * n, 10 * n + n % 7) for n in range(1, 3 * MISSING_SPANS_MAX)]
+    kept = longest(spans)
+    assert len(kept) == MISSING_SPANS_MAX
+    assert kept == sorted(kept)
+    assert min(last - first for _, first, last in kept) >= 4
+
+
+@pytest.mark.parametrize("copy_first", [False, True])
+def test_a_copy_from_before_a_batch_was_dated_is_not_taken_for_it(tmp_path: Path, copy_first: bool) -> None:
+    """Rows that SQLite moves leave copies on free pages; what was sent with one date must not go with another."""
+    path, chance = tmp_path / "spool.db", random.Random(1)
+
+    async def write() -> None:
+        spool = await begin(path, OLD)
+        for seq in range(1, 9):
+            await spool.seal(replace(sealed(seq, chance, dated=False), body='{"from":0,"to":10000}'), [])
+        await spool.close()
+
+    async def date() -> None:
+        spool = await begin(path, LATER)
+        await spool.date(1_790_000_900_000)
+        await spool.close()
+
+    asyncio.run(write())
+    undated = path.read_bytes()
+    asyncio.run(date())
+    before, dated = rows(path), path.read_bytes()
+    path.write_bytes(undated + dated if copy_first else dated + undated)
+    spoil(path, 0, bytes(PAGE_BYTES))
+    check(path, before, at_least=len(before))
+
+
+def test_what_is_carried_over_goes_before_what_this_run_has_sealed(path: Path) -> None:
+    spoil(path, 0, bytes(PAGE_BYTES))
+    recovered = recovery.recover(path)
+
+    async def main() -> list[str]:
+        spool = await begin(path, NOW, wrecks=recovered.wrecks)
+        await spool.seal(sealed(1, random.Random(1)), [])
+        await Salvage(spool=spool, recovered=recovered, look=lambda: None).run()
+        await spool.close()
+        return [run for run, _, _ in spool.held.spans()]
+
+    assert list(dict.fromkeys(run_virtual(main()))) == [OLD, LATER, NOW]
+
+
+async def take_each(spool: Spool) -> None:
+    for run, seq in list(spool.held):
+        await spool.take((run, seq, seq))
+
+
+def test_of_a_large_file_only_its_length_and_its_small_tables_are_looked_at(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaves = (p for p in range(40, 80) if path.read_bytes()[p * PAGE_BYTES] == LEAF)
+    spoil(path, next(leaves), bytes(PAGE_BYTES))
+    assert recovery.check(path) is not None
+    monkeypatch.setattr(recovery, "CHECK_BYTES_MAX", 0)
+    assert recovery.check(path) is None
+
+    async def main() -> None:
+        spool = await begin(path, NOW)
+        await take_each(spool)
+        await spool.close()
+
+    with pytest.raises(Damaged):
+        asyncio.run(main())
+    assert recovery.check(path) is not None, "what was found while it ran is forgotten"
+    (path.parent / "spool.db.suspect").unlink()
+    os.truncate(path, path.stat().st_size - PAGE_BYTES)
+    assert "cut short" in (recovery.check(path) or "")
+
+
+def test_of_a_torn_journal_only_whole_transactions_count(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "one.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE t (x)")
+    ends = []
+    for n in range(5):
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO t VALUES (?)", [(bytes([n]) * 3000,) for _ in range(3)] if n == 3 else [(n,)])
+        db.execute("COMMIT")
+        ends.append((tmp_path / "one.db-wal").stat().st_size)
+    journal = (tmp_path / "one.db-wal").read_bytes()
+    whole = journal_pages(journal)
+    assert max(whole.values()) > ends[3] - 1
+    for n in range(4):
+        torn = bytearray(journal)
+        torn[ends[n] + 2000] ^= 1
+        assert journal_pages(bytes(torn)) == journal_pages(journal[: ends[n]]), f"a frame after transaction {n}"
+    assert journal_pages(journal[: ends[3] - 1]) == journal_pages(journal[: ends[2]])
+    assert journal_pages(b"") == journal_pages(bytes(100)) == {}
+    db.close()

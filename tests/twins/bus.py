@@ -31,6 +31,7 @@ class BusTwin:
         """(unit, address, civil ms, words) of every answer, noted before it is given."""
 
     async def carry(self, talk: Talk) -> None:
+        await self._going()  # before a request is stamped, never between its stamp and the request
         await answer_each(talk, self.answer)
 
     def longest_s(self, timeout_s: float) -> float:
@@ -38,8 +39,15 @@ class BusTwin:
 
     async def answer(self, ask: Ask) -> Answer:
         """What a unit says. Tests may put another method in its place."""
+        said = await self._say(ask)
+        await self._going()
+        return said
+
+    async def _going(self) -> None:
         if self.life is not None:
             await self.life.going()
+
+    async def _say(self, ask: Ask) -> Answer:
         if self.down:
             await asyncio.sleep(0.001)
             return NotSampled(Missing.BUS_DOWN, "cannot connect")

@@ -23,17 +23,18 @@ def test_every_planted_bug_still_fits_the_code(patch: Path) -> None:
     assert done.returncode == 0, f"{patch.name} no longer fits: {done.stderr}"
 
 
-def test_for_every_planted_bug_a_seed_is_known_that_finds_it() -> None:
+def test_a_seed_is_listed_only_for_bugs_that_are_planted_and_was_found_in_time() -> None:
     found = json.loads(FOUND.read_text("utf-8"))
-    assert found.keys() == {patch.stem for patch in PATCHES}, "run: make faults-hunt"
-    assert len(found) >= BUGS_MIN
+    assert found.keys() <= {patch.stem for patch in PATCHES}
+    assert len(PATCHES) >= BUGS_MIN
     assert all(0 < each["tried"] <= SEEDS_MAX for each in found.values())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
 def test_the_seed_that_found_a_planted_bug_finds_it_again(patch: Path, tmp_path: Path) -> None:
-    known = json.loads(FOUND.read_text("utf-8"))[patch.stem]
+    known = json.loads(FOUND.read_text("utf-8")).get(patch.stem)
+    assert known is not None, "no seed is known that finds it: make faults-hunt"
     tree = copy(tmp_path)
     apply(patch, tree)
     found = try_seeds(tree, known["seed"], 1, SECONDS_MAX)

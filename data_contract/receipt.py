@@ -41,6 +41,9 @@ class BatchReceipt:
     pending: tuple[Span, ...] = ()
     aside: tuple[tuple[str, int, int, str], ...] = ()
     replaces: tuple[Span, ...] = ()
+    restored: str | None = None
+    """Not a batch of its own: what of this batch had been refused, and was stored after all out of the dead letter of
+    this id. Several receipts for one id speak of the same values."""
 
 
 def of_batch(body: Body, base_ms: int, stored: dict[str, tuple[int, int, int]], bad: dict[str, int]) -> BatchReceipt:
@@ -82,6 +85,7 @@ def write(receipt: BatchReceipt) -> str:
         "pending": receipt.pending,
         "aside": receipt.aside,
         "replaces": receipt.replaces,
+        "restored": receipt.restored,
     }
     return json.dumps({k: v for k, v in said.items() if v not in (None, {}, ())}, separators=(",", ":"))
 
@@ -107,6 +111,7 @@ def read(text: str) -> BatchReceipt:
             pending=tuple((r, a, b) for r, a, b in said.get("pending", ())),
             aside=tuple((r, a, b, why) for r, a, b, why in said.get("aside", ())),
             replaces=tuple((r, a, b) for r, a, b in said.get("replaces", ())),
+            restored=said.get("restored"),
         )
     except (AttributeError, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"not a receipt: {error}") from None

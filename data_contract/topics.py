@@ -33,6 +33,22 @@ def topic(gateway: str, channel: Channel) -> str:
     return f"{ROOT}/{gateway}/{channel.value}"
 
 
+def command_topic(gateway: str, verb: str) -> str:
+    """Where a gateway hears one command."""
+    return f"{topic(gateway, Channel.CMD)}/{verb}"
+
+
+def commands_filter(gateway: str) -> str:
+    """The filter that matches every command to a gateway."""
+    return f"{topic(gateway, Channel.CMD)}/+"
+
+
+def verb_of(text: str, gateway: str) -> str | None:
+    """The verb that a topic commands this gateway, which may be unknown; None where the topic is no command to it."""
+    prefix = f"{topic(gateway, Channel.CMD)}/"
+    return text[len(prefix) :] if text.startswith(prefix) else None
+
+
 def every(channel: Channel) -> str:
     """The filter that matches this channel of every gateway."""
     return f"{ROOT}/+/{channel.value}"

@@ -19,6 +19,7 @@ from delivery_audit.days import Days
 from delivery_audit.heard import Heard, Told
 from delivery_audit.ledger import NOTES_MAX, UNEXPLAINED, Account, Finding, Gap, Ledger, clipped, gap_of
 from delivery_audit.plan import Plan
+from delivery_audit.restored import after_all
 from series_store.table import Receipt
 
 LATE_MS = 600_000
@@ -143,12 +144,21 @@ class Book:
     def _batches(self, receipts: Iterable[Receipt]) -> Iterable[tuple[Receipt, BatchReceipt, int]]:
         """Each batch once, by its receipt that tells of the most values, with the number of its other receipts."""
         for _, same in groupby(receipts, key=lambda receipt: (receipt.from_ms, receipt.run, receipt.seq)):
-            copies = sorted(same, key=lambda receipt: (receipt.readings, receipt.at_us))
-            receipt = copies[-1]
-            try:
-                yield receipt, wire.read(receipt.counts), len(copies) - 1
-            except ValueError as error:
-                self.note(f"receipt of batch {receipt.run} {receipt.seq} cannot be read: {error}")
+            copies: list[tuple[Receipt, BatchReceipt]] = []
+            restored: list[tuple[Receipt, BatchReceipt]] = []
+            for receipt in same:
+                try:
+                    said = wire.read(receipt.counts)
+                except ValueError as error:
+                    self.note(f"receipt of batch {receipt.run} {receipt.seq} cannot be read: {error}")
+                    continue
+                (copies if said.restored is None else restored).append((receipt, said))
+            if copies:
+                receipt, said = max(copies, key=lambda copy: (copy[0].readings, copy[0].at_us))
+                yield receipt, after_all(said, restored), len(copies) - 1
+            elif restored:
+                receipt, _ = restored[0]
+                self.note(f"batch {receipt.run} {receipt.seq}: dead letters of it were replayed, but it has no receipt")
 
     def _batch(self, receipt: Receipt, said: BatchReceipt, again: int) -> None:
         inside = self._inside(receipt.from_ms)

@@ -19,8 +19,9 @@ from itertools import pairwise
 from data_contract.batch import Span as SeqSpan
 from data_contract.cause import Fate
 from data_contract.schedule import next_slot, slots
+from data_contract.verdict import DROPPED
 from delivery_audit.fates import Fates, Part
-from delivery_audit.history import Digest, History, Stretch
+from delivery_audit.history import Closing, Digest, History, Stretch
 from delivery_audit.lives import Life, begin_of, lives_of
 from delivery_audit.plan import Plan
 from delivery_audit.runs import Run, in_order
@@ -34,6 +35,8 @@ class Cover(StrEnum):
     """Batches arrived; their own counts hold."""
     CLOCK_STEP = "clock_step"
     """The gateway's clock was put forward: this time did not pass there."""
+    CLOSED = "closed"
+    """An operator closed the last run, and no other has begun: nothing is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ class Span:
     began_ms: int | None = None
     """When the run began whose schedule holds here, if that is known."""
 
+    @property
+    def certain(self) -> bool:
+        """Whether the gateway itself said that these batches are gone, so that no receipt can tell otherwise."""
+        return self.why.startswith(DROPPED)
+
 
 def cover(history: History, plan: Plan, now_ms: int) -> list[Span]:
     """The spans of a gateway's life from its first batch until now, in the order in which they happened.
@@ -61,22 +69,49 @@ def cover(history: History, plan: Plan, now_ms: int) -> list[Span]:
     """
     runs = in_order(history)
     damaged, carried = _before_damage(runs)
-    fates = Fates(history=history, pending=_newest_pending(history, runs), damaged=damaged, carried=carried)
+    closed = _closed(history, runs)
+    pending = _newest_pending(history, runs)
+    fates = Fates(history=history, pending=pending, damaged=damaged, carried=carried, closed=closed)
     spans: list[Span] = []
     before: Life | None = None
     for life in lives_of(runs, plan, now_ms):
         if before:
-            spans += _between(before, life)
+            spans += _between(before, life, closed.get(before.run.run))
         spans += _inside(life, fates)
         before = life
     if before and before.end_ms < now_ms:
-        spans.append(Span(before.end_ms, now_ms, Fate.SILENT, before.run.run, began_ms=before.run.begin_ms))
+        spans += _after_all(before, history, closed.get(before.run.run), now_ms)
     return spans
+
+
+def _after_all(last: Life, history: History, closing: Closing | None, now_ms: int) -> Iterator[Span]:
+    """Since the gateway was heard last: silent; parked as soon as ingest says so; lost until an operator closed it."""
+    run = last.run
+    if closing and closing.at_ms >= last.end_ms:
+        lost_ms = min(closing.at_ms, now_ms)
+        yield Span(last.end_ms, lost_ms, Fate.LOST, run.run, why=closing.why, began_ms=run.begin_ms)
+        if lost_ms < now_ms:
+            yield Span(lost_ms, now_ms, Cover.CLOSED, run.run, why=closing.why)
+        return
+    parked = [(t_ms, board) for board, times in history.parked.items() for t_ms in times]
+    since = [(t_ms, board) for t_ms, board in sorted(parked) if last.end_ms <= t_ms < now_ms]
+    silent_ms = since[0][0] if since else now_ms
+    if silent_ms > last.end_ms:
+        yield Span(last.end_ms, silent_ms, Fate.SILENT, run.run, began_ms=run.begin_ms)
+    if since:
+        why = f"board {since[0][1]} is parked"
+        yield Span(silent_ms, now_ms, Fate.SET_ASIDE, run.run, why=why, began_ms=run.begin_ms)
 
 
 def _newest_pending(history: History, runs: list[Run]) -> tuple[tuple[str, int, int], ...]:
     """The pending list of the last message heard: the newest batch of the newest run."""
     return next((history.pending[run.run] for run in reversed(runs) if run.run in history.pending), ())
+
+
+def _closed(history: History, runs: list[Run]) -> dict[str, Closing]:
+    """Run → the operator's word about it."""
+    words = history.closed.items()
+    return {run.run: closing for run in runs for beginning, closing in words if run.run.startswith(beginning)}
 
 
 def _before_damage(runs: list[Run]) -> tuple[frozenset[str], tuple[SeqSpan, ...]]:
@@ -87,10 +122,16 @@ def _before_damage(runs: list[Run]) -> tuple[frozenset[str], tuple[SeqSpan, ...]
     return frozenset(run.run for run in runs[: damaged[-1]]), runs[damaged[-1]].carried
 
 
-def _between(before: Life, after: Life) -> Iterator[Span]:
-    """From the end of one run to the begin of the next: no agent ran, or its last samples were never sealed."""
+def _between(before: Life, after: Life, closing: Closing | None) -> Iterator[Span]:
+    """From the end of one run to the begin of the next: no agent ran, or its last samples were never sealed.
+
+    Where the next one began on another card, it cannot tell how this one ended; an operator can.
+    """
     run, end_ms, begin_ms = before.run, before.end_ms, after.begin_ms
     if begin_ms <= end_ms:
+        return
+    if closing and not run.told:
+        yield Span(end_ms, begin_ms, Fate.LOST, run.run, why=closing.why, began_ms=run.begin_ms)
         return
     if after.run.forgot and not run.clean:
         why = "the spool was damaged"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -16,11 +17,12 @@ from pydantic import ValidationError
 from data_contract.batch import SCHEDULE, START, STOP, Start
 from data_contract.cause import Fate
 from data_contract.schedule import Schedule
+from data_contract.verdict import CLOSED, PARKED, RUN_CHARS, Closed, Parked
 from delivery_audit.book import LATE_MS, Book
 from delivery_audit.claims import Claim, total
 from delivery_audit.cover import Cover, Span, cover
 from delivery_audit.days import Days
-from delivery_audit.history import Began
+from delivery_audit.history import Began, Closing, History, utc
 from delivery_audit.ledger import Ledger, clipped
 from delivery_audit.plan import Plan
 from series_store.port import Reader
@@ -69,6 +71,9 @@ async def audit(
     )
     for text in records.unreadable:
         book.note(text)
+    for board, times in records.parked.items():
+        mend = "`loopgauge ingest gateway allow` lets it speak"
+        book.note(f"board {board} has been parked since {utc(times[0])} UTC; {mend}")
     spans = await _explain(_Pages(reader, book, page_ms), records, newest, plan, now_ms)
     await _Stock(reader, book, newest).check()
     return book.ledger(spans)
@@ -91,6 +96,14 @@ class _Records(NamedTuple):
     stops: list[int]
     schedules: list[tuple[int, Schedule]]
     unreadable: list[str]
+    closed: dict[str, Closing]
+    """Beginning of a run's id → an operator's last word about it, where it stands."""
+    parked: dict[str, tuple[int, ...]]
+    """Board → when it was said to be parked, where no person has allowed it since."""
+
+    def added_to(self, history: History) -> History:
+        """The history with what the cloud says of the gateway."""
+        return replace(history, closed=self.closed, parked=self.parked)
 
     def by_run(self) -> dict[str, Schedule]:
         """Run → the schedule that it sealed together with its start record."""
@@ -105,8 +118,8 @@ class _Records(NamedTuple):
 
 
 async def _records(reader: Reader, gateway: str) -> _Records:
-    found = _Records([], [], [], [])
-    for kind in (START, STOP, SCHEDULE):
+    found = _Records([], [], [], [], {}, {})
+    for kind in (START, STOP, SCHEDULE, CLOSED, PARKED):
         for event in await reader.events(kind, 0, ALWAYS_MS, gateway):
             try:
                 _sort(event, found)
@@ -120,6 +133,16 @@ def _sort(event: Event, found: _Records) -> None:
         found.starts.append(Began(event.t_ms, Start.model_validate_json(event.text)))
     elif event.kind == STOP:
         found.stops.append(event.t_ms)
+    elif event.kind == CLOSED:
+        closed = Closed.model_validate_json(event.text)
+        found.closed[closed.run[:RUN_CHARS]] = Closing(event.t_ms, closed.by, closed.reason)
+        if closed.reopened:
+            del found.closed[closed.run[:RUN_CHARS]]
+    elif event.kind == PARKED:
+        parked = Parked.model_validate_json(event.text)
+        found.parked[parked.board] = (*found.parked.get(parked.board, ()), event.t_ms)
+        if parked.allowed:
+            del found.parked[parked.board]
     else:
         found.schedules.append((event.t_ms, Schedule.model_validate_json(event.text)))
 
@@ -183,7 +206,7 @@ async def _explain(pages: _Pages, records: _Records, newest: Receipt | None, pla
     if newest:
         book.newest(newest)
     while True:
-        spans = cover(book.heard.history(records.starts, records.stops, pages.low_ms), plan, now_ms)
+        spans = cover(records.added_to(book.heard.history(records.starts, records.stops, pages.low_ms)), plan, now_ms)
         runs = _in_doubt(spans, book)
         if not runs or pages.high_ms >= ALWAYS_MS:
             return spans
@@ -200,7 +223,7 @@ def _in_doubt(spans: list[Span], book: Book) -> set[str]:
     for _, gap in groupby(spans, key=lambda span: (span.run, span.what is Cover.BATCHES)):
         parts = list(gap)
         if clipped(parts, book.from_ms, book.to_ms):
-            found |= {span.run for span in parts if span.what in _BY_ABSENCE}
+            found |= {span.run for span in parts if span.what in _BY_ABSENCE and not span.certain}
     return found
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from data_contract.batch import Span as SeqSpan
 from data_contract.cause import Fate
-from delivery_audit.history import Digest, History
+from data_contract.verdict import DROPPED
+from delivery_audit.history import Closing, Digest, History
 from delivery_audit.seqs import Range, common, without
+
+EVERY = 2**62
+"""Higher than the number of any batch."""
 
 
 class Part(NamedTuple):
@@ -40,15 +44,23 @@ class Fates:
     """The evidence about missing batches of one gateway.
 
     What happened last wins: a batch that was refused had arrived, one that a digest replaces is no longer in the spool,
-    one that was set aside is no longer offered. A damaged spool explains only what nothing else does.
+    one that was set aside is no longer offered. What is pending is not lost, whatever an operator says; a damaged spool
+    explains only what nothing else does.
     """
 
     def __init__(
-        self, *, history: History, pending: Iterable[SeqSpan], damaged: Set[str], carried: Iterable[SeqSpan] = ()
+        self,
+        *,
+        history: History,
+        pending: Iterable[SeqSpan],
+        damaged: Set[str],
+        carried: Iterable[SeqSpan] = (),
+        closed: Mapping[str, Closing],
     ) -> None:
         """`pending`: the list of the last message heard; `damaged`: runs whose spool was found damaged later on.
 
-        `carried`: batches that could be read in it; the damage is no excuse for them.
+        `carried`: batches that could be read in it; the damage is no excuse for them. `closed`: runs of which an
+        operator says that nothing more will come.
         """
         self._damaged = damaged
         self._carried: dict[str, list[Range]] = defaultdict(list)
@@ -61,9 +73,12 @@ class Fates:
             for run, first, last in digest.replaces:
                 self._of[run].append(_Evidence([(first, last)], Fate.EVICTED, f"digest {digest.seq}", digest))
         for run, first, last, why in history.aside:
-            self._of[run].append(_Evidence([(first, last)], Fate.SET_ASIDE, why))
+            fate = Fate.LOST if why.startswith(DROPPED) else Fate.SET_ASIDE
+            self._of[run].append(_Evidence([(first, last)], fate, why))
         for run, first, last in pending:
             self._of[run].append(_Evidence([(first, last)], Fate.PENDING))
+        for run, closing in closed.items():
+            self._of[run].append(_Evidence([(1, EVERY)], Fate.LOST, closing.why))
 
     def split(self, run: str, missing: Iterable[Range]) -> list[Part]:
         """Missing batches of a run by the evidence for each, in order of their numbers."""

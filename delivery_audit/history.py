@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from data_contract.batch import Span as SeqSpan
 from data_contract.batch import Start
@@ -48,6 +49,25 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """An operator said at `at_ms` that nothing more comes of a run."""
+
+    at_ms: int
+    by: str
+    reason: str
+
+    @property
+    def why(self) -> str:
+        """Who, when and why, as the ledger prints it."""
+        return f"closed by {self.by or 'an operator'} on {utc(self.at_ms)} UTC: {self.reason or 'no reason given'}"
+
+
+def utc(t_ms: int) -> str:
+    """An instant to the second, for people."""
+    return datetime.fromtimestamp(t_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """All that is known: what arrived, what is said to be elsewhere, and how runs began and ended."""
 
@@ -62,6 +82,10 @@ class History:
     """Batches before this have not all been read: a refused one from then may belong to a run unknown here."""
     starts: tuple[Began, ...] = ()
     stops: tuple[int, ...] = ()
+    closed: Mapping[str, Closing] = field(default_factory=dict)
+    """Beginning of a run's id → the operator's word that closed it."""
+    parked: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Board → when ingest said that it parks it."""
 
 
 def join(before: Stretch, after: Stretch) -> Stretch | None:

@@ -35,6 +35,8 @@ class Run:
     """And these batches could be read in it: they are sent as usual."""
     forgot: bool
     """It found a damaged spool and does not know which run was before it."""
+    told: bool = False
+    """A later run on the same card tells how it ended."""
 
     @property
     def missing(self) -> list[Range]:
@@ -92,6 +94,7 @@ def _run(
         begin_ms=begin_ms,
         end_ms=end_ms,
         clean=end.clean if end else stopped,
+        told=end is not None or stopped,
         damaged=bool(start and start.damaged),
         carried=tuple(start.carried) if start else (),
         forgot=bool(start and start.damaged and start.previous is None),

@@ -14,18 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_contract.batch import SCHEDULE, START, Record, Start
-from data_contract.calibration import CALIBRATION
+from data_contract.reading import GATEWAY_DEVICE
 from data_contract.schedule import Schedule
 from device_profiles.library import Library
 from edge_agent import own_device, say
 from edge_agent.clock import SystemClock
-from edge_agent.config import (
-    BusConfig,
-    EdgeConfig,
-    Hx711Config,
-    ModbusRtuConfig,
-    ModbusTcpConfig,
-)
+from edge_agent.config import BusConfig, EdgeConfig, Hx711Config, ModbusRtuConfig, ModbusTcpConfig
 from edge_agent.errors import DiskFull, Fatal
 from edge_agent.health import SystemBoard, read_board
 from edge_agent.keep import recovery
@@ -37,6 +31,7 @@ from edge_agent.keep.sealer import Sealer
 from edge_agent.keep.spool import Spool
 from edge_agent.keep.tally import Tally
 from edge_agent.keep.wreck import Recovered
+from edge_agent.obey import Obeyer
 from edge_agent.own_device import OwnBus
 from edge_agent.ports import Board, Bus, Clock, Disk, Link
 from edge_agent.read.modbus import ModbusTcpBus
@@ -44,11 +39,14 @@ from edge_agent.read.pace import Pace
 from edge_agent.read.poller import Poller, PollPlan
 from edge_agent.read.pseudonym import KEY_BYTES_MIN
 from edge_agent.report import BUS, Report
+from edge_agent.send.budget import Budget
+from edge_agent.send.commands import Commands
 from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import Lanes
 from edge_agent.send.link import MqttLink, tls_context
 from edge_agent.send.sender import Sender
 from edge_agent.site_plan import Devices, load_devices, plans_of
+from edge_agent.weigh.waking import wake
 from service_health import watchdog
 from service_health.metric import Metric
 from service_health.notify import Notifier
@@ -57,8 +55,6 @@ from yaml_models.files import read_secret
 
 log = logging.getLogger("loopgauge.edge")
 
-FLIGHT_BYTES_MAX = 262_144
-FLIGHT_BATCHES_MAX = 32
 STOP_WAIT_S = 5.0
 """How long a stopping agent waits for the last batches to be confirmed; what is not, waits on disk."""
 BUSY_S = 10.0
@@ -136,9 +132,12 @@ class Agent:
         self.promises = Promises(lambda: asyncio.get_running_loop().time())
         self._tally = Tally()
         self._report: Report | None = None
+        self._obeyer: Obeyer | None = None
         self.run_id = f"{ports.rng.getrandbits(128):032x}"
         self.spool = Spool(disk=ports.disk, run=self.run_id, boot=ports.clock.boot, wrecks=recovered.wrecks)
-        self.flight = Flight(bytes_max=FLIGHT_BYTES_MAX, batches_max=FLIGHT_BATCHES_MAX, rng=ports.rng)
+        self.flight = Flight(rng=ports.rng)
+        own = {GATEWAY_DEVICE} if config.health_every_s else set()
+        self.commands = Commands(run=self.run_id, devices=devices.keys() | own)
         self.sender = Sender(
             gateway=config.gateway,
             board=board,
@@ -146,7 +145,9 @@ class Agent:
             spool=self.spool,
             flight=self.flight,
             lanes=Lanes(run=self.run_id),
+            budget=Budget(bytes_per_s=config.uplink.bytes_per_s_max),
             birth=self._birth,
+            commands=self.commands,
             send_every_s=config.uplink.send_every_s,
             rng=ports.rng,
             promise=self._promise("send"),
@@ -173,6 +174,11 @@ class Agent:
     def _promise(self, task: str) -> Callable[[float], None]:
         """How a task says by when it will be heard of again."""
         return lambda seconds: self.promises.within(task, seconds + BUSY_S)
+
+    @property
+    def restarting(self) -> bool:
+        """It has stopped in order to be started again."""
+        return self._obeyer is not None and self._obeyer.restarting
 
     @property
     def schedule(self) -> Schedule:
@@ -223,11 +229,15 @@ class Agent:
         report = self._report = self._reporting(timeline, pollers)
         pollers |= self._pollers(paces, interval, report)
         sealer = self._sealer(timeline, interval, paces, pollers)
+        obeyer = self._obeyer = Obeyer(
+            commands=self.commands, sender=self.sender, sealer=sealer, pollers=pollers, stop=stop
+        )
         try:
             async with asyncio.TaskGroup() as tasks:
                 watching = [
                     tasks.create_task(watchdog.keep(self.promises, self._notifier), name="watchdog"),
                     tasks.create_task(self._tell(report), name="status"),
+                    tasks.create_task(obeyer.run(), name="obey"),
                 ]
                 polling = [tasks.create_task(self._kept(t, poller.run()), name=t) for t, poller in pollers.items()]
                 sealing = tasks.create_task(self._kept("seal", sealer.run()), name="seal")
@@ -274,7 +284,8 @@ class Agent:
         )
         interval.happened(Record(kind=START, data=start.model_dump(mode="json", exclude_defaults=True)))
         interval.happened(Record(kind=SCHEDULE, data=self.schedule.model_dump(mode="json")))
-        self._wake_bins(interval)
+        for record in wake(self._bins, self.spool.memory, self._config.devices):
+            interval.happened(record)
         return interval
 
     def _pollers(self, paces: Mapping[str, Pace], interval: Interval, report: Report) -> dict[str, Poller]:
@@ -302,11 +313,13 @@ class Agent:
             spool=self.spool,
             flight=self.flight,
             sender=self.sender,
+            commands=self.commands,
             tally=self._tally,
             promises=self.promises,
             backsteps=lambda: timeline.at(clock.mono_ms()).backsteps,
             pollers=pollers,
             devices=len(self._devices),
+            spool_bytes_max=self._config.spool.bytes_max,
             now_s=asyncio.get_running_loop().time,
         )
 
@@ -334,19 +347,6 @@ class Agent:
             promise=self._promise("seal"),
             wait_s=self._config.clock.wait_s,
         )
-
-    def _wake_bins(self, interval: Interval) -> None:
-        """Bins go on from what they knew at the last seal; what turns their counts into kilograms is put on record."""
-        for name, meter in self._bins.items():
-            if name in self.spool.memory:
-                try:
-                    meter.restore(self.spool.memory[name])
-                except ValueError:
-                    log.error("%s: what the spool remembers of it cannot be read; its totals begin again at 0", name)
-            of = self._config.devices[name].bin
-            if of is not None and of.calibrations:
-                data = {"calibrations": [each.model_dump(mode="json", by_alias=True) for each in of.calibrations]}
-                interval.happened(Record(kind=CALIBRATION, device=name, data=data))
 
     async def _close(self) -> None:
         for bus in self._ports.buses.values():

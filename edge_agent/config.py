@@ -51,6 +51,11 @@ class UplinkConfig(_Model):
     send_every_s: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=0, description="0 sends each batch when it is sealed; metered links save bytes with 60"
     )
+    bytes_per_s_max: Annotated[float, Field(ge=20, le=1e9)] | None = Field(
+        default=None,
+        description="most that the uplink may take in bytes per s over time, both ways and with all headers; alarms and"
+        " live readings go first, 1/8 is kept for the backlog; without it as much as the link carries",
+    )
 
     @model_validator(mode="after")
     def _protected(self) -> UplinkConfig:
@@ -189,7 +194,7 @@ class EdgeConfig(_Model):
     health_every_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
         default=300,
         description="how often the gateway reports on itself as the device `gateway`, in s: disk, spool, uplink, clock,"
-        " temperature; each report is some 200 bytes on the way; 0 for never",
+        " temperature; each report is some 250 bytes on the way; 0 for never",
     )
     metrics: MetricsConfig | None = Field(default=None, description="figures of the agent for Prometheus")
     privacy: PrivacyConfig | None = Field(default=None, description="required where a profile reads personal fields")

@@ -18,20 +18,26 @@ from edge_agent.ports import Answer, Ask, Board, BoardState, Talk
 from edge_agent.read.conversation import answer_each
 from edge_agent.read.planner import Request
 from edge_agent.read.poller import FieldReader, PollPlan
+from edge_agent.send.suspicion import Cause
 
 KIND = "gateway"
 """The measurement of its readings."""
 GROUP = "health"
-PROFILE, PROFILE_VERSION = "loopgauge-gateway", 1
+PROFILE, PROFILE_VERSION = "loopgauge-gateway", 2
 
 FIELDS: dict[str, FieldBirth] = {
     "disk_free_bytes": FieldBirth(unit="By", kind=FieldKind.GAUGE),
     "spool_bytes": FieldBirth(unit="By", kind=FieldKind.GAUGE),
     "spool_batches": FieldBirth(unit="1", kind=FieldKind.GAUGE),
     "spool_oldest_s": FieldBirth(unit="s", kind=FieldKind.GAUGE),
+    "spool_full_s": FieldBirth(unit="s", kind=FieldKind.GAUGE),
+    "drain_s": FieldBirth(unit="s", kind=FieldKind.GAUGE),
     "unconfirmed_s": FieldBirth(unit="s", kind=FieldKind.GAUGE),
+    "unconfirmed_cause": FieldBirth(unit="1", kind=FieldKind.STATE),
     "connected": FieldBirth(unit="1", kind=FieldKind.STATE),
     "clock_trusted": FieldBirth(unit="1", kind=FieldKind.STATE),
+    "clock_waiting": FieldBirth(unit="1", kind=FieldKind.GAUGE),
+    "clock_backsteps": FieldBirth(unit="1", kind=FieldKind.COUNTER),
     "temperature_c": FieldBirth(unit="Cel", kind=FieldKind.GAUGE),
     "memory_available_bytes": FieldBirth(unit="By", kind=FieldKind.GAUGE),
     "load_1min": FieldBirth(unit="1", kind=FieldKind.GAUGE),
@@ -53,10 +59,19 @@ class Vitals:
     spool_bytes: int
     spool_oldest_s: float
     """Since the oldest of them was sealed, civil s; 0 where none waits."""
+    spool_full_s: float
+    """Until the spool has no room if nothing were confirmed any more, real s; a year at most."""
+    drain_s: float
+    """Until the backlog is in the store, real s; 0 where there is none, a year where it does not shrink."""
     unconfirmed_s: float
     """For how long it has been connected and publishing without any ack, real s; 0 where all is well."""
+    unconfirmed_cause: Cause
     connected: bool
     clock_trusted: bool
+    clock_waiting: int
+    """Batches that wait for a clock that can be trusted."""
+    clock_backsteps: int
+    """Times that civil time was put back, over all runs."""
     written_bytes_day: float | None = None
     """What the agent writes to storage in a day, at the rate of the last hour."""
 
@@ -68,9 +83,14 @@ def values_of(vitals: Vitals, board: BoardState) -> list[float | None]:
         "spool_bytes": vitals.spool_bytes,
         "spool_batches": vitals.spool_batches,
         "spool_oldest_s": round(vitals.spool_oldest_s),
+        "spool_full_s": _rounded(vitals.spool_full_s, -3),
+        "drain_s": round(vitals.drain_s),
         "unconfirmed_s": round(vitals.unconfirmed_s),
+        "unconfirmed_cause": int(vitals.unconfirmed_cause),
         "connected": vitals.connected,
         "clock_trusted": vitals.clock_trusted,
+        "clock_waiting": vitals.clock_waiting,
+        "clock_backsteps": vitals.clock_backsteps,
         "temperature_c": _rounded(board.temperature_c, 1),
         "memory_available_bytes": _rounded(board.memory_available_bytes, -6),
         "load_1min": board.load_1min,

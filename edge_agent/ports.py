@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from edge_agent.errors import NotSampled
 
@@ -84,14 +84,26 @@ class Disk(Protocol):
         """Finish and let the file go."""
 
 
+SLOWEST_BYTES_PER_S = 1_000
+"""A link slower than this counts as none: a message is given the time that its bytes take at this rate."""
+
+
+class Heard(NamedTuple):
+    """What arrived on a subscribed topic. `retained`: the broker had kept it, and nobody knows since when."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+
+
 class Session(Protocol):
     """A connected link."""
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Hand a message to the broker and wait until it has it, which says nothing of storage. Raises NotConnected."""
 
-    def messages(self) -> AsyncIterator[tuple[str, bytes]]:
-        """(topic, payload) of what arrives on the subscribed topics; raises NotConnected when the link goes down."""
+    def messages(self) -> AsyncIterator[Heard]:
+        """What arrives on the subscribed topics; raises NotConnected when the link goes down."""
 
 
 class Link(Protocol):
@@ -99,10 +111,13 @@ class Link(Protocol):
 
     @property
     def longest_s(self) -> float:
-        """The longest real time that one step takes: to connect, to publish, or to let go."""
+        """The longest real time that one step takes: to connect, to publish, or to let go.
+
+        To publish takes longer by the time of its bytes at SLOWEST_BYTES_PER_S.
+        """
 
     def connect(self) -> AbstractAsyncContextManager[Session]:
-        """A session that has subscribed to the gateway's ack topic and to `ready` already. Raises NotConnected."""
+        """A session that has subscribed to the gateway's acks and commands and to `ready`. Raises NotConnected."""
 
 
 @dataclass(frozen=True, slots=True)

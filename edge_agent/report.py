@@ -10,8 +10,10 @@ from edge_agent.keep.wear import Wear
 from edge_agent.own_device import Vitals
 from edge_agent.ports import Board, Clock
 from edge_agent.read.poller import Poller
+from edge_agent.send.commands import Commands
 from edge_agent.send.flight import Flight
 from edge_agent.send.sender import UNANSWERED, Sender
+from edge_agent.send.suspicion import Cause
 from service_health.metric import Metric, Sample, by_label, counter, gauge
 from service_health.promises import Promises
 
@@ -31,11 +33,13 @@ class Report:
         spool: Spool,
         flight: Flight,
         sender: Sender,
+        commands: Commands,
         tally: Tally,
         promises: Promises,
         backsteps: Callable[[], int],
         pollers: Mapping[str, Poller],
         devices: int,
+        spool_bytes_max: int,
         now_s: Callable[[], float],
     ) -> None:
         """`pollers` by task, filled later; on all buses together are `devices`."""
@@ -45,26 +49,33 @@ class Report:
         self._spool = spool
         self._flight = flight
         self._sender = sender
+        self._commands = commands
         self._tally = tally
         self._promises = promises
         self._backsteps = backsteps
         self._pollers = pollers
         self._devices = devices
+        self._spool_bytes_max = spool_bytes_max
         self._now_s = now_s
         self._wear = Wear()
 
     def vitals(self) -> Vitals:
         """What the gateway samples of itself."""
-        civil, (batches, size) = self._clock.civil(), self._sender.waiting()
+        civil, (batches, size), now_s = self._clock.civil(), self._sender.waiting(), self._now_s()
         oldest_ms = self._spool.oldest_ms
         age_ms = civil.utc_ms - oldest_ms if batches and oldest_ms is not None else 0
         return Vitals(
             spool_batches=batches,
             spool_bytes=size,
             spool_oldest_s=max(0, age_ms) / 1000,
-            unconfirmed_s=self._sender.unconfirmed_s(self._now_s()),
+            spool_full_s=self._sender.full_s(size, self._spool_bytes_max, self._board.look().disk_free_bytes, now_s),
+            drain_s=self._sender.drain_s(size, now_s),
+            unconfirmed_s=self._sender.unconfirmed_s(now_s),
+            unconfirmed_cause=self._sender.cause(now_s),
             connected=self._sender.connected,
             clock_trusted=civil.trusted,
+            clock_waiting=self._spool.held.undated,
+            clock_backsteps=self._backsteps(),
             written_bytes_day=self._wear.bytes_day(self._now_s(), self._board.look().written_bytes),
         )
 
@@ -78,6 +89,8 @@ class Report:
         said.append(f"{_many(len(self._buses()), 'bus', 'buses')}, {self._silent()}")
         said.append(f"{_many(vitals.spool_batches, 'batch', 'batches')} on disk")
         said.append(f"broker {'connected' if vitals.connected else 'not connected'}, {self._confirmed()}")
+        if vitals.unconfirmed_cause not in (Cause.NONE, Cause.BROKER):
+            said.append(f"suspected: {vitals.unconfirmed_cause.title}")
         return "; ".join(said)
 
     def _buses(self) -> dict[str, Poller]:
@@ -131,17 +144,42 @@ class Report:
             gauge("loopgauge_edge_spool_batches", "Batches on disk, not confirmed.", vitals.spool_batches),
             gauge("loopgauge_edge_spool_bytes", "Bytes of these batches.", vitals.spool_bytes),
             gauge("loopgauge_edge_spool_oldest_seconds", "Age of the oldest of them.", vitals.spool_oldest_s),
+            gauge("loopgauge_edge_spool_full_seconds", "Until it has no room, if cut off now.", vitals.spool_full_s),
+            gauge("loopgauge_edge_drain_seconds", "Until the backlog is stored; a year if never.", vitals.drain_s),
+            gauge("loopgauge_edge_goodput_bytes_per_second", "What the uplink carries.", self._flight.goodput or 0),
             gauge("loopgauge_edge_unconfirmed_seconds", "Publishing without any ack since.", vitals.unconfirmed_s),
+            by_label(
+                "loopgauge_edge_unconfirmed_cause",
+                "1 for what is suspected to keep batches from being confirmed.",
+                "gauge",
+                "cause",
+                {cause.name.lower(): float(cause is vitals.unconfirmed_cause) for cause in Cause if cause},
+            ),
             gauge("loopgauge_edge_flight_batches", "Batches under way.", self._flight.batches),
             gauge("loopgauge_edge_flight_bytes", "Bytes under way.", self._flight.bytes),
             gauge("loopgauge_edge_connected", "1 while connected to the broker.", vitals.connected),
             counter("loopgauge_edge_connects_total", "Connections made to the broker.", sender.connects),
+            by_label(
+                "loopgauge_edge_commands_obeyed_total",
+                "Commands admitted, by verb.",
+                "counter",
+                "verb",
+                self._commands.obeyed,
+            ),
+            by_label(
+                "loopgauge_edge_commands_refused_total",
+                "Commands refused, by reason.",
+                "counter",
+                "reason",
+                self._commands.refused,
+            ),
         ]
 
     def _of_program(self) -> list[Metric]:
         written = self._board.look().written_bytes
         found = [
             gauge("loopgauge_edge_clock_trusted", "1 while civil time is synchronised.", self._clock.civil().trusted),
+            gauge("loopgauge_edge_clock_waiting_batches", "Batches that wait for it.", self._spool.held.undated),
             counter("loopgauge_edge_clock_backsteps_total", "Times civil time was put back.", self._backsteps()),
             gauge("loopgauge_edge_tasks_hung", "Tasks that broke their promise.", len(self._promises.broken())),
             Metric(

@@ -17,8 +17,11 @@ from ingest import report
 from ingest.config import IngestConfig, MetricsConfig
 from ingest.consumer import MqttConsumer
 from ingest.dead_letters import FolderDeadLetters
+from ingest.desk import Desk
+from ingest.devices import DevicesFolder
 from ingest.errors import Fatal
 from ingest.gateways import GatewaysFile
+from ingest.requests_folder import RequestsFolder
 from ingest.share import SHARE, read_share
 from ingest.worker import Worker
 from series_store.port import Writer
@@ -89,8 +92,6 @@ async def run(
     Ready is who has begun to connect: neither broker nor store need be there, both are tried until they are.
     """
     now_us = civil_us()
-    password = read_secret(Path(config.broker.password_file)) if config.broker.password_file else None
-    share = read_share(Path(config.broker.share_file)) if config.broker.share_file else SHARE
     gateways = GatewaysFile(Path(config.gateways_file))
     gateways.open()
     notifier = notifier or Notifier()
@@ -102,15 +103,14 @@ async def run(
     consumer = MqttConsumer(
         worker=config.worker,
         config=config.broker,
-        password=password,
+        password=read_secret(Path(config.broker.password_file)) if config.broker.password_file else None,
         connected=connected,
-        share=share,
+        share=read_share(Path(config.broker.share_file)) if config.broker.share_file else SHARE,
         knows=gateways.knows,
         promise=lambda seconds: promises.within("mqtt", seconds),
     )
-    dead = FolderDeadLetters(
-        folder=Path(config.dead_letters), bytes_max=config.dead_letters_bytes_max, now_ms=lambda: now_us() // 1000
-    )
+    folder = Path(config.dead_letters)
+    dead = FolderDeadLetters(folder=folder, bytes_max=config.dead_letters_bytes_max, now_ms=lambda: now_us() // 1000)
     worker = Worker(
         worker=config.worker,
         consumer=consumer,
@@ -119,18 +119,21 @@ async def run(
         gateways=gateways,
         now_us=now_us,
         promises=promises,
+        devices=DevicesFolder(gateways_file=gateways.path, per_gateway_max=config.devices_per_gateway_max),
     )
-
+    desk = Desk(worker=worker, dead=dead, requests=RequestsFolder(folder=folder), promises=promises)
     parts = _Parts(version, config.worker, consumer, worker, dead, gateways, promises, now_us)
     async with _metrics(config.metrics, lambda: report.metrics(parts.state())), asyncio.TaskGroup() as tasks:
         beside = [
             tasks.create_task(watchdog.keep(promises, notifier), name="watchdog"),
             tasks.create_task(_tell(parts, notifier), name="status"),
         ]
+        at_desk = tasks.create_task(desk.run(stop), name="desk")
         consumer.start()
         notifier.ready()
         try:
             await worker.run(stop)
+            await at_desk
         finally:
             notifier.stopping()
             await _end(consumer, writer, promises)

@@ -85,6 +85,10 @@ class IngestConfig(_Model):
     dead_letters_bytes_max: Annotated[int, Field(ge=100_000)] = Field(
         default=256_000_000, description="size at which nothing that would add to it is acknowledged any more"
     )
+    devices_per_gateway_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=1000,
+        description="names of devices that one gateway may bring into the store, which indexes each of them for good",
+    )
     metrics: MetricsConfig | None = Field(default=None, description="figures of the worker for Prometheus")
 
 

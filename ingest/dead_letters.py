@@ -1,28 +1,26 @@
-"""Dead letters in a folder: one JSON object a line, fsynced before anything is acknowledged, bounded in bytes."""
+"""Dead letters in a folder of the worker's own, fsynced before anything is acknowledged: a thread does the work."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
-from ingest.errors import NoRoom
-from ingest.ports import DeadLetter
+from ingest.letters_folder import FILE_NAME, LettersFolder
+from ingest.ports import DeadLetter, Kept
 
-FILE_NAME = "dead.jsonl"
+__all__ = ["FILE_NAME", "FolderDeadLetters"]
+
+T = TypeVar("T")
 
 
 class FolderDeadLetters:
-    """Appends to one file in a folder of this worker's own. Opens nothing until the first letter."""
+    """The port for a folder. Opens nothing until the first letter."""
 
     def __init__(self, *, folder: Path, bytes_max: int, now_ms: Callable[[], int]) -> None:
-        self._path = folder / FILE_NAME
-        self._bytes_max = bytes_max
+        self._files = LettersFolder(folder=folder, bytes_max=bytes_max)
         self._now_ms = now_ms
         self.kept = 0
         """Letters since the start."""
@@ -30,58 +28,22 @@ class FolderDeadLetters:
 
     async def keep(self, letters: Sequence[DeadLetter]) -> None:
         if letters:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._keep, letters)
+            await self._in_thread(lambda: self._files.keep(letters, self._now_ms()))
             self.kept += len(letters)
+
+    async def segments(self) -> list[str]:
+        return await self._in_thread(self._files.closed)
+
+    async def find(self, segment: str, ids: Set[str]) -> list[Kept]:
+        return await self._in_thread(lambda: self._files.find(segment, lambda kept: kept.id in ids))
+
+    async def settle(self, segment: str, left: Mapping[str, Sequence[DeadLetter]]) -> None:
+        await self._in_thread(lambda: self._files.settle(segment, left, self._now_ms()))
 
     @property
     def size_bytes(self) -> int:
         """Of all letters that lie there, those of earlier starts included."""
-        try:
-            return self._path.stat().st_size
-        except OSError:
-            return 0
+        return self._files.size_bytes
 
-    def _keep(self, letters: Sequence[DeadLetter]) -> None:
-        at = self._now_ms()
-        text = "".join(json.dumps({"at_ms": at, **asdict(letter)}, ensure_ascii=False) + "\n" for letter in letters)
-        data = text.encode("utf-8", errors="backslashreplace")
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh = not self._path.exists()
-            descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            if fresh:
-                _sync_folder(self._path.parent)
-        except OSError as error:
-            raise NoRoom(f"dead_letters: {self._path}: {error.strerror}") from None
-        try:
-            self._append(descriptor, data)
-        finally:
-            os.close(descriptor)
-
-    def _append(self, descriptor: int, data: bytes) -> None:
-        """All of it, durable, or none."""
-        before = os.fstat(descriptor).st_size
-        if before and os.pread(descriptor, 1, before - 1) != b"\n":
-            data = b"\n" + data  # an earlier life died within a line, which must not swallow this one
-        if before + len(data) > self._bytes_max:
-            raise NoRoom(
-                f"dead_letters: {self._path} holds {before} bytes of at most {self._bytes_max}; replay or remove them"
-            )
-        try:
-            written = 0
-            while written < len(data):
-                written += os.write(descriptor, data[written:])
-            os.fsync(descriptor)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(descriptor, before)
-            raise NoRoom(f"dead_letters: {self._path}: {error.strerror}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file durable, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

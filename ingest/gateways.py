@@ -32,6 +32,11 @@ class GatewaysFile:
         self.parked = 0
         """Boards that waited to be allowed when the file was last read."""
 
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self._path
+
     def knows(self, gateway: str) -> bool:
         """Whether any board has been allowed for this gateway, as far as has been read. Safe in any thread."""
         return gateway in self._known

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
+
+from ingest.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,22 @@ class DeadLetter:
     reason: str
     line: str = ""
     values: tuple[tuple[str, str, int, str], ...] = ()
-    """(device, field, t_ms, value as text)."""
+    """(device, field, t_ms, value as text); field "" stands for a row that is no reading, as JSON."""
+    kinds: tuple[tuple[str, str], ...] = ()
+    """(device, measurement) of the values."""
+    span: tuple[int, int] = (0, 0)
+    """[from, to) of the batch of which the values are, ms UTC."""
+    message: tuple[int, int, str] | None = None
+    """(first, last, packing) of a message that could not be read at all: `line` of its first batch is all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A dead letter as it lies there: since when, and under which id. Letters of the same content share their id."""
+
+    id: str
+    at_ms: int
+    letter: DeadLetter
 
 
 class Consumer(Protocol):
@@ -54,3 +71,29 @@ class DeadLetters(Protocol):
 
     async def keep(self, letters: Sequence[DeadLetter]) -> None:
         """Make letters durable. Raises NoRoom: none was kept."""
+
+    async def segments(self) -> list[str]:
+        """The names of the parts that letters lie in, oldest first. Letters of one `keep` lie in one part."""
+
+    async def find(self, segment: str, ids: Set[str]) -> list[Kept]:
+        """The letters of these ids in one part, in the order in which they came."""
+
+    async def settle(self, segment: str, left: Mapping[str, Sequence[DeadLetter]]) -> None:
+        """Put what is left of letters in their place, all of one part at once or none. Raises NoRoom: none."""
+
+
+class Devices(Protocol):
+    """How many names of devices each gateway has brought into the store."""
+
+    async def refused(self, gateway: str, names: Set[str]) -> frozenset[str]:
+        """Those of `names` for which there is no room; the others are known from now on."""
+
+
+class Requests(Protocol):
+    """What operators ask of a running worker."""
+
+    async def next(self) -> Request | None:
+        """The oldest request that waits, or None."""
+
+    async def done(self, request: Request) -> None:
+        """It has been carried out, and what came of it is durable."""

@@ -9,7 +9,7 @@ from ingest.tally import Tally
 from service_health.metric import Metric, Sample, by_label, counter, gauge
 
 _P = "loopgauge_ingest_"
-STORED = ("messages", "batches", "readings")
+STORED = ("messages", "batches", "readings", "replayed", "refused_devices")
 """What `Worker.counts` counts beside the reasons of refusals."""
 
 
@@ -68,6 +68,12 @@ def metrics(state: State) -> list[Metric]:
         gauge(f"{_P}waiting_bytes", "Bytes of these", state.waiting_bytes),
         gauge(f"{_P}waiting_gateways", "Gateways of which any waits", state.waiting_gateways),
         counter(f"{_P}dead_letters_total", "Dead letters made", state.dead_letters),
+        counter(f"{_P}replayed_total", "Dead letters that were stored after all", state.counts.get("replayed", 0)),
+        counter(
+            f"{_P}refused_devices_total",
+            "Names of devices refused for want of room, counted with each message",
+            state.counts.get("refused_devices", 0),
+        ),
         gauge(f"{_P}dead_letter_bytes", "Size of all dead letters that lie there", state.dead_letter_bytes),
         gauge(f"{_P}store_away", "1 while the store takes nothing", float("store" in state.away)),
         gauge(f"{_P}dead_letters_away", "1 while dead letters cannot be kept", float("dead letters" in state.away)),

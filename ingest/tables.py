@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
@@ -16,8 +16,10 @@ from series_store.table import Cell, Table
 AHEAD_MAX_MS = 86_400_000
 """A stamp further in the future than a day is refused: the gateway's clock is wrong."""
 
+_NONE: Mapping[str, str] = {}
+
 BadValue = tuple[str, str, int, str, str]
-"""(device, field, t_ms, value as text, reason); field "" stands for a record, which counts as no reading."""
+"""(device, field, t_ms, value as text, reason); field "" stands for a row that counts as no reading, as `row_text`."""
 
 
 @dataclass(slots=True)
@@ -36,7 +38,14 @@ class Tables:
             self.stored[device] = (had + values, min(low, first), max(high, last))
 
 
-def _refusal(stamp: int, now_ms: int) -> str | None:
+def row_text(measurement: str, kind: str, fields: Mapping[str, Cell]) -> str:
+    """A record or a summary as a dead letter keeps it: everything that is needed to store it after all."""
+    said = {"measurement": measurement, "kind": kind, "fields": dict(fields)}
+    return json.dumps(said, separators=(",", ":"), ensure_ascii=False)
+
+
+def refusal(stamp: int, now_ms: int) -> str | None:
+    """Why a stamp cannot be right, or None."""
     if stamp > now_ms + AHEAD_MAX_MS:
         return "stamp lies in the future"
     return "stamp lies before 2010" if stamp < EARLIEST_MS else None
@@ -98,16 +107,22 @@ def _block(out: Tables, gateway: str, name: str, kind: str, block: Block, times:
 
 def _without_refused(out: Tables, name: str, block: Block, times: list[int], now_ms: int) -> tuple[Block, list[int]]:
     """The block without rows whose stamp cannot be right."""
-    if not times or (_refusal(min(times), now_ms) is None and _refusal(max(times), now_ms) is None):
+    if not times or (refusal(min(times), now_ms) is None and refusal(max(times), now_ms) is None):
         return block, times
     keep: list[int] = []
     for index, stamp in enumerate(times):
-        reason = _refusal(stamp, now_ms)
+        reason = refusal(stamp, now_ms)
         if reason is None:
             keep.append(index)
             continue
         out.bad.extend(
             (name, f, stamp, repr(c[index]), reason) for f, c in block.values.items() if c[index] is not None
+        )
+        out.bad.extend(
+            (name, QUALITY_PREFIX + f, stamp, repr(float(code)), reason)
+            for f, marks in block.quality.items()
+            for at, code in marks
+            if at == index
         )
     place = {old: new for new, old in enumerate(keep)}
     thinner = Block.model_construct(
@@ -118,16 +133,21 @@ def _without_refused(out: Tables, name: str, block: Block, times: list[int], now
     return thinner, [times[i] for i in keep]
 
 
+def _all_bad(out: Tables, name: str, device: Device, from_ms: int, reason: str) -> None:
+    """Nothing of this device is stored."""
+    for block in device.blocks:
+        times = list(accumulate(block.t, initial=from_ms))[1:]
+        for f, column in block.values.items():
+            out.bad.extend((name, f, t, repr(v), reason) for t, v in zip(times, column, strict=True) if v is not None)
+        for f, marks in block.quality.items():
+            out.bad.extend((name, QUALITY_PREFIX + f, times[at], repr(float(code)), reason) for at, code in marks)
+    for f, spans in device.summary.items():
+        out.bad.extend((name, "", span[0], row_text(SUMMARY, "", _summary_of(f, span)), reason) for span in spans)
+
+
 def _device(out: Tables, gateway: str, name: str, device: Device, from_ms: int, now_ms: int) -> None:
     if device.kind in RESERVED:
-        for block in device.blocks:
-            times = list(accumulate(block.t, initial=from_ms))[1:]
-            for f, column in block.values.items():
-                out.bad.extend(
-                    (name, f, t, repr(v), f"kind {device.kind!r} is reserved")
-                    for t, v in zip(times, column, strict=True)
-                    if v is not None
-                )
+        _all_bad(out, name, device, from_ms, f"kind {device.kind!r} is reserved")
         return
     for block in device.blocks:
         times = list(accumulate(block.t, initial=from_ms))[1:]
@@ -143,10 +163,16 @@ def _plausible(
 ) -> bool:
     """Whether a summary can be stored; it counts as no reading, whether or not."""
     sound = all(map(math.isfinite, span))
-    reason = _refusal(span[0], now_ms) if sound else "not a finite number"
+    reason = refusal(span[0], now_ms) if sound else "not a finite number"
     if reason is not None:
-        out.bad.append((name, "", span[0], f"{field_name} {span!r}", reason))
+        out.bad.append((name, "", span[0], row_text(SUMMARY, "", _summary_of(field_name, span)), reason))
     return reason is None
+
+
+def _summary_of(field_name: str, span: tuple[int, int, int, float, float, float]) -> dict[str, float]:
+    """The fields under which a summary is stored at its begin."""
+    parts = ("to", "count", "min", "max", "mean")
+    return {f"{field_name}_{part}": float(value) for part, value in zip(parts, span[1:], strict=True)}
 
 
 def _summary(
@@ -158,13 +184,14 @@ def _summary(
         out.tables.append(Table(SUMMARY, ((GATEWAY, gateway), (DEVICE, name)), fields, [s[0] for s in spans], columns))
 
 
-def _record(out: Tables, gateway: str, record: Record, stamp: int, now_ms: int) -> None:
-    reason = _refusal(stamp, now_ms)
+def _record(out: Tables, gateway: str, record: Record, stamp: int, now_ms: int, refused: str | None) -> None:
+    reason = refused or refusal(stamp, now_ms)
     text = json.dumps(record.data, separators=(",", ":"), ensure_ascii=False)
-    if reason is not None:
-        out.bad.append((record.device, "", stamp, text, reason))
-        return
     values = {name: value for name, value in record.values.items() if is_field(name) and math.isfinite(value)}
+    if reason is not None:
+        fields: dict[str, Cell] = {EVENT_TEXT: text, **values}
+        out.bad.append((record.device, "", stamp, row_text(EVENT, record.kind, fields), reason))
+        return
     out.tables.append(
         Table(
             EVENT,
@@ -176,15 +203,21 @@ def _record(out: Tables, gateway: str, record: Record, stamp: int, now_ms: int) 
     )
 
 
-def tables_of(gateway: str, batch: Batch, now_ms: int) -> Tables:
-    """Everything that a batch brings, ready to be written. `now_ms`: civil time, against stamps in the future."""
+def tables_of(gateway: str, batch: Batch, now_ms: int, refused: Mapping[str, str] = _NONE) -> Tables:
+    """Everything that a batch brings, ready to be written. `now_ms`: civil time, against stamps in the future.
+
+    `refused`: devices of which nothing is to be stored, each with the reason.
+    """
     out = Tables()
     for name, device in batch.body.devices.items():
-        _device(out, gateway, name, device, batch.from_ms, now_ms)
+        if name in refused:
+            _all_bad(out, name, device, batch.from_ms, refused[name])
+        else:
+            _device(out, gateway, name, device, batch.from_ms, now_ms)
     last: dict[tuple[str, str], int] = {}
     for record in sorted(batch.body.records, key=lambda record: record.t):
         # One row holds one event: equal stamps of one kind move by a millisecond.
         key = record.device, record.kind
         last[key] = stamp = max(batch.from_ms + record.t, last.get(key, -(2**62)) + 1)
-        _record(out, gateway, record, stamp, now_ms)
+        _record(out, gateway, record, stamp, now_ms, refused.get(record.device))
     return out

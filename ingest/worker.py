@@ -10,19 +10,19 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence, Set
 
-from data_contract import control, receipt
+from data_contract import control
 from data_contract.batch import Batch
-from data_contract.message import Header, Undecodable, unpack
-from data_contract.reading import QUALITY_PREFIX
+from data_contract.message import Undecodable, unpack
 from data_contract.topics import READY, Channel, topic
 from ingest.errors import NoRoom
 from ingest.guard import SECOND_BOARD, Admitted, Refused, admit
-from ingest.merge import merge, series_of
-from ingest.ports import Consumer, DeadLetter, DeadLetters, Delivery, Gateways
-from ingest.tables import Tables, tables_of
+from ingest.merge import merge
+from ingest.part import RECEIPT_FIELDS, Part, brought
+from ingest.ports import Consumer, DeadLetter, DeadLetters, Delivery, Devices, Gateways, Kept
+from ingest.replay import again, devices_in, part_of
+from ingest.replay import outcome as what_is_left
 from ingest.tally import Tally
 from series_store import names
 from series_store.port import Writer
@@ -40,25 +40,13 @@ SAMPLES_MAX = 20
 """Refused messages of each kind that are logged; the rest is only counted."""
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 30.0
 """Pauses while the store or the dead letters cannot take anything: doubling."""
+PARKED_MAX = 1000
+"""Parked boards that the store is told of, in one life of a worker."""
+TOO_MANY_DEVICES = "more names of devices than devices_per_gateway_max allows"
 STEP_S_MAX = 60.0
 """A step that needs no store: decoding a message, asking for a board, an fsync. What takes longer hangs."""
 STORE_S_MAX = 600.0
 """One write: its requests end by time-outs of their own, and a search for lines that are refused takes many."""
-
-
-@dataclass(slots=True)
-class Part:
-    """One batch on its way: what it brings, or why it cannot be decoded."""
-
-    header: Header
-    seq: int
-    batch: Batch | None
-    reason: str
-    copy: str = ""
-    tables: Tables = field(default_factory=Tables)
-    refused: Counter[str] = field(default_factory=Counter)
-    """Values per device that are not stored."""
-    letters: list[DeadLetter] = field(default_factory=list)
 
 
 class Worker:
@@ -74,8 +62,10 @@ class Worker:
         gateways: Gateways,
         now_us: Callable[[], int],
         promises: Promises | None = None,
+        devices: Devices | None = None,
     ) -> None:
-        """`promises`: where each task says by when it will be heard of again."""
+        """`promises`: where each task says by when it will be heard of again; `devices`: bounds how many there are."""
+        self._devices = devices
         self._promises = promises or Promises(lambda: 0.0)
         self._worker = worker
         self._consumer = consumer
@@ -85,6 +75,7 @@ class Worker:
         self._now_us = now_us
         self._last_us = 0
         self._away: set[str] = set()
+        self._parked: dict[tuple[str, str], int] = {}
         self.tally = Tally()
         self.counts: Counter[str] = Counter()
         """Messages refused by reason; messages, batches and readings stored."""
@@ -142,22 +133,23 @@ class Worker:
             if isinstance(verdict, Admitted) and not await self._gateways.admits(
                 verdict.header.gateway, verdict.header.board
             ):
+                self._park(verdict.header.gateway, verdict.header.board, now_ms)
                 verdict = SECOND_BOARD
             if isinstance(verdict, Refused):
                 self._refuse(delivery, verdict)
                 continue
             self.counts["messages"] += 1
-            for one in unpack(verdict.header, verdict.body):
-                if isinstance(one, Undecodable):
-                    parts.append(Part(verdict.header, one.seq, None, one.reason, one.copy))
-                else:
-                    tables = tables_of(verdict.header.gateway, one, now_ms)
-                    part = Part(verdict.header, one.seq, one, "", tables=tables)
-                    part.refused.update(device for device, name, *_ in tables.bad if name)
-                    parts.append(part)
-                parts[-1].letters = self._letters_of(parts[-1])
+            found = unpack(verdict.header, verdict.body)
+            no_room = await self._no_room(verdict.header.gateway, _devices_in(found))
+            parts += [part_of(verdict.header, one, now_ms, lambda *_: no_room) for one in found]  # noqa: B023
             await asyncio.sleep(0)
         return parts
+
+    def _park(self, gateway: str, board: str, now_ms: int) -> None:
+        if len(self._parked) < PARKED_MAX:
+            # One row of the store holds one event.
+            beside = sum(of == gateway for of, _ in self._parked)
+            self._parked.setdefault((gateway, board), now_ms + beside)
 
     def _refuse(self, delivery: Delivery, verdict: Refused) -> None:
         self.counts[verdict.reason] += 1
@@ -170,6 +162,57 @@ class Worker:
                 len(delivery.payload),
                 start,
             )
+
+    async def _no_room(self, gateway: str, devices: Set[str]) -> dict[str, str]:
+        """Devices of which nothing may be stored, with the reason."""
+        if self._devices is None or not devices:
+            return {}
+        refused = await self._devices.refused(gateway, devices)
+        self.counts["refused_devices"] += len(refused)
+        return dict.fromkeys(refused, TOO_MANY_DEVICES)
+
+    async def replay(self, letters: Sequence[Kept], stop: asyncio.Event) -> dict[str, list[DeadLetter]] | None:
+        """Take dead letters through the steps again: data, then receipts; what is left of each, by its id.
+
+        None: told to stop, or the store refused a receipt. Nothing is acknowledged, and the letters stay as they are
+        until the caller puts what is left in their place: killed anywhere, all of it can be done again.
+        """
+        try:
+            return await self._replay(letters, stop)
+        finally:
+            self._promises.done(_task())
+
+    async def _replay(self, letters: Sequence[Kept], stop: asyncio.Event) -> dict[str, list[DeadLetter]] | None:
+        now_ms = self._now_us() // 1000
+        self._promises.within(_task(), STEP_S_MAX)
+        no_room = {of: await self._no_room(of, devices) for of, devices in devices_in(letters, now_ms).items()}
+        done = again(letters, now_ms, lambda gateway, _: no_room[gateway])
+        parts = [part for each in done for part in each.parts]
+        if merged := merge(table for part in parts for table in part.tables.tables):
+            outcome = await self._write(lambda: merged, stop)
+            if outcome is None:
+                return None
+            self._put_down(parts, merged, outcome)
+        told = [part for part in parts if part.batch is not None or part.tables.tables]
+        gateways = list(dict.fromkeys(part.header.gateway for part in told))
+        if told:
+            outcome = await self._write(lambda: [self._receipts(told, gateway) for gateway in gateways], stop)
+            if outcome is None or not _whole(outcome):
+                return None
+        self.counts["replayed"] += sum(not each.left() for each in done)
+        return what_is_left(done)
+
+    async def put(self, table: Table, stop: asyncio.Event) -> bool:
+        """Write something that the cloud itself has to say. False: told to stop while the store was away."""
+        try:
+            outcome = await self._write(lambda: [table], stop)
+        finally:
+            self._promises.done(_task())
+        return outcome is not None and _whole(outcome)
+
+    def parked(self) -> list[tuple[str, str, int]]:
+        """(gateway, board, ms UTC) of boards that were heard and parked, each once; asking forgets nothing."""
+        return [(gateway, board, at_ms) for (gateway, board), at_ms in self._parked.items()]
 
     async def _write(self, tables: Callable[[], Sequence[Table]], stop: asyncio.Event) -> Outcome | None:
         """Write until it is durable; made anew for each attempt. None: told to stop while the store was away."""
@@ -223,65 +266,21 @@ class Worker:
         self._back("dead letters")
         return parts
 
-    def _letters_of(self, part: Part) -> list[DeadLetter]:
-        """The letters that a batch needs before anything was written."""
-        gateway, run = part.header.gateway, part.header.run
-        if part.batch is None:
-            return [DeadLetter(gateway, run, part.seq, part.reason, part.copy)]
-        by_reason: dict[str, list[tuple[str, str, int, str]]] = {}
-        for device, name, stamp, value, reason in part.tables.bad:
-            by_reason.setdefault(reason, []).append((device, name, stamp, value))
-        return [
-            DeadLetter(gateway, run, part.seq, reason, values=tuple(values)) for reason, values in by_reason.items()
-        ]
-
     def _put_down(self, parts: Sequence[Part], merged: Sequence[Table], outcome: Outcome) -> None:
         """A letter for each row that the store refused, put down to the batch that brought it."""
         for refusal in outcome.refused:
             table = merged[refusal.table]
-            stamp = table.times[refusal.row]
-            tags = dict(table.tags)
-            cells = [(f, column[refusal.row]) for f, column in zip(table.fields, table.columns, strict=True)]
-            values = tuple((tags[names.DEVICE], f, stamp, repr(cell)) for f, cell in cells if cell is not None)
-            part = _brought(parts, table, refusal.row)
-            readings = sum(not f.startswith(QUALITY_PREFIX) for _, f, _, _ in values)
-            if readings and table.measurement not in names.RESERVED:
-                part.refused[tags[names.DEVICE]] += readings
-                count, low, high = part.tables.stored[tags[names.DEVICE]]
-                part.tables.stored[tags[names.DEVICE]] = (count - readings, low, high)
-            part.letters.append(
-                DeadLetter(part.header.gateway, part.header.run, part.seq, refusal.reason, values=values)
-            )
+            brought(parts, table, refusal.row).put_down(table, refusal.row, refusal.reason)
 
     def _receipts(self, parts: Sequence[Part], gateway: str) -> Table:
         """One row per batch, stamped now, strictly later than any before."""
         mine = [part for part in parts if part.header.gateway == gateway]
         at = max(self._now_us(), self._last_us + 1)
         self._last_us = at + len(mine)
-        rows = [self._receipt(part) for part in mine]
-        fields = (names.RUN, names.SEQ, names.FROM, names.TO, names.READINGS, names.BAD, names.COUNTS)
+        rows = [part.receipt() for part in mine]
         tags = ((names.GATEWAY, gateway), (names.WORKER, self._worker))
-        return Table(
-            names.RECEIPT, tags, fields, [at + i for i in range(len(mine))], list(zip(*rows, strict=True)), micros=True
-        )
-
-    def _receipt(self, part: Part) -> tuple[str, float, float, float, float, float, str]:
-        if part.batch is None:
-            text = receipt.write(receipt.BatchReceipt(rejected=part.reason))
-            return part.header.run, float(part.seq), 0.0, 0.0, 0.0, 0.0, text
-        batch, stored = part.batch, part.tables.stored
-        text = receipt.write(receipt.of_batch(batch.body, batch.base_ms, stored, dict(part.refused)))
-        readings = sum(count for count, _, _ in stored.values())
-        bad = sum(part.refused.values())
-        return (
-            part.header.run,
-            float(part.seq),
-            float(batch.from_ms),
-            float(batch.to_ms),
-            float(readings),
-            float(bad),
-            text,
-        )
+        columns = list(zip(*rows, strict=True))
+        return Table(names.RECEIPT, tags, RECEIPT_FIELDS, [at + i for i in range(len(mine))], columns, micros=True)
 
     def _acknowledge(self, parts: Sequence[Part]) -> None:
         by_run: dict[tuple[str, str], list[Part]] = {}
@@ -303,17 +302,10 @@ def _task() -> str:
     return f"group {id(asyncio.current_task())}"
 
 
-def _brought(parts: Sequence[Part], table: Table, row: int) -> Part:
-    """The batch that brought a row of a merged table, which holds the batches' rows one after the other."""
-    series = series_of(table)
-    for part in parts:
-        for own in part.tables.tables:
-            if series_of(own) != series:
-                continue
-            if row < len(own.times):
-                return part
-            row -= len(own.times)
-    raise AssertionError("the store refused a row that no batch brought")
+def _devices_in(found: Sequence[Batch | Undecodable]) -> set[str]:
+    """Every name of a device in batches of one message."""
+    bodies = [one.body for one in found if isinstance(one, Batch)]
+    return {name for body in bodies for name in (*body.devices, *(record.device for record in body.records))}
 
 
 def _whole(outcome: Outcome) -> bool:

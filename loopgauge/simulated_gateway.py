@@ -12,8 +12,12 @@ from typing import Any
 
 from edge_agent.config import EdgeConfig, Hx711Config
 from edge_agent.errors import Fatal
+from simulators.chips.ahead import Ahead
 from simulators.chips.feed import FeedClient
 from simulators.chips.hx711 import Hx711Chip, MockBoard
+
+REPLY_S = 2.0
+"""How long a chip waits for a conversion. Nobody waits with it, so a world that is busy may take its time."""
 
 
 def feeds_of(config: EdgeConfig, ports: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
@@ -53,7 +57,8 @@ def solder(config: EdgeConfig, feeds: Mapping[str, tuple[str, int]]) -> MockBoar
     for name, (host, port) in feeds.items():
         bus = config.buses[name]
         assert isinstance(bus, Hx711Config)
-        chip = Hx711Chip(sense=FeedClient(host=host, port=port).sense, rate_hz=bus.rate_hz)
+        feed = Ahead(FeedClient(host=host, port=port, reply_s=REPLY_S).sense)
+        chip = Hx711Chip(sense=feed.sense, rate_hz=bus.rate_hz)
         try:
             board.connect(chip, dout_pin=bus.dout_pin, clock_pin=bus.clock_pin, door_pin=bus.door_pin)
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ def _calendar(calendar: Calendar) -> Iterator[Mistake]:
         yield Mistake((*at, index, "last"), problem, "give another last day, or none for a single day")
     if wrong:
         return
+    yield from _years(calendar)
     ordered = sorted(enumerate(calendar.holidays), key=lambda each: each[1].first)
     for (before, one), (index, other) in pairwise(ordered):
         if other.first <= (one.last or one.first):
@@ -81,6 +83,22 @@ def _calendar(calendar: Calendar) -> Iterator[Mistake]:
         if days.kind(day_number(worked)) == "holiday":
             problem = f"{worked} is a holiday"
             yield Mistake(("calendar", "working_days", index), problem, "remove it here, or shorten the holiday")
+
+
+def _years(calendar: Calendar) -> Iterator[Mistake]:
+    """Days off and days worked instead that belong to other years than the calendar is for."""
+    if not calendar.years:
+        return
+    known = ", ".join(str(year) for year in sorted(calendar.years))
+    dated: list[tuple[Place, date]] = [
+        (("holidays", n, "first"), each.first) for n, each in enumerate(calendar.holidays)
+    ]
+    dated += [(("holidays", n, "last"), each.last) for n, each in enumerate(calendar.holidays) if each.last is not None]
+    dated += [(("working_days", n), each) for n, each in enumerate(calendar.working_days)]
+    for at, day in dated:
+        if day.year not in calendar.years:
+            problem = f"{day} does not lie in {known}"
+            yield Mistake(("calendar", *at), problem, "mend the date, or add its year to calendar.years")
 
 
 def _local_time(scenario: Scenario) -> Iterator[Mistake]:

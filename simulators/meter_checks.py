@@ -9,6 +9,7 @@ from data_contract.reading import QUALITY_PREFIX, FieldKind
 from device_profiles.profile import DecodeType
 from simulators.mistake import Mistake, Place, unknown
 from simulators.parts.meter import Line, Scale
+from simulators.parts.weather import WEATHER
 from simulators.sensors.widths import WIDTHS, can_show_nothing
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def check_meter(scenario: Scenario, device: str, meter: Meter) -> Iterator[Mista
     quantities = scenario.quantities()
     for field, quantity in meter.fields.items():
         if quantity not in quantities:
-            yield unknown((*at, "fields", field), "quantity", quantity, quantities)
+            yield _no_quantity(scenario, (*at, "fields", field), quantity)
         if field.startswith(QUALITY_PREFIX):
             mend = "name a field of the profile"
             yield Mistake((*at, "fields", field), f"{QUALITY_PREFIX} is reserved for qualities", mend)
@@ -34,10 +35,17 @@ def check_meter(scenario: Scenario, device: str, meter: Meter) -> Iterator[Mista
         if field in meter.fields:
             yield Mistake((*at, "levels", field), f"the world feeds {field} already", "remove it here, or in fields")
     if meter.ambient.quantity is not None and meter.ambient.quantity not in quantities:
-        yield unknown((*at, "ambient", "quantity"), "quantity", meter.ambient.quantity, quantities)
+        yield _no_quantity(scenario, (*at, "ambient", "quantity"), meter.ambient.quantity)
     yield from _load_cell(at, meter)
     yield from _sensor(at, meter)
     yield from _line(scenario, device, at, meter)
+
+
+def _no_quantity(scenario: Scenario, at: Place, given: str) -> Mistake:
+    part = given.partition(".")[0]
+    if part == WEATHER and scenario.weather is None:
+        return Mistake(at, f"no quantity {given!r}", "add weather: {}")
+    return unknown(at, "quantity", given, scenario.quantities())
 
 
 def _load_cell(at: Place, meter: Meter) -> Iterator[Mistake]:

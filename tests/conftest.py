@@ -3,7 +3,8 @@ server disappear quietly.
 
 Where a server is missing, its tests are skipped and listed at the end of the run with the reason; with CI=true such a
 skip is a failure. A test of something that nobody can install (a server that only its URL in the environment
-names) does not belong under this rule: leave the mark `e2e` off.
+names) does not belong under this rule: leave the mark `e2e` off. What only some machines allow (MAY_BE_REFUSED) is
+listed, and no failure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-MARK_OF_FOLDER = {"e2e": "e2e", "chaos": "chaos", "e2e/deploy": "slow"}
+MARK_OF_FOLDER = {"e2e": "e2e", "chaos": "chaos", "e2e/deploy": "slow", "power": "slow"}
+MAY_BE_REFUSED = ("power",)
+"""Folders whose tests need what no package brings: root, and a kernel that lets them mount."""
 TOGETHER = ("e2e/deploy", "faults")
 """Folders whose tests share what is dear to make, or a table; elsewhere the tests of a file stay together."""
 TESTS = Path(__file__).parent
@@ -22,6 +25,10 @@ TESTS = Path(__file__).parent
 
 def _must_run(item: pytest.Item) -> bool:
     return item.get_closest_marker("e2e") is not None or item.get_closest_marker("chaos") is not None
+
+
+def _may_be_refused(path: Path) -> bool:
+    return TESTS in path.parents and path.relative_to(TESTS).parts[0] in MAY_BE_REFUSED
 
 
 def _in_ci() -> bool:
@@ -57,9 +64,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test on real servers that skips: remembered for the end of the run, and a failure in CI."""
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and _must_run(item):
+    if report.skipped and not hasattr(report, "wasxfail") and (_must_run(item) or _may_be_refused(item.path)):
         report.user_properties.append(("left_out", _reason(report)))
-        if _in_ci():
+        if _in_ci() and _must_run(item):
             _fail_in_ci(report)
     return report
 
@@ -71,7 +78,7 @@ def pytest_make_collect_report(
     """The same for a whole module that skips itself while it is imported."""
     report = yield
     relative = collector.path.relative_to(TESTS).parts if TESTS in collector.path.parents else ("",)
-    if report.skipped and relative[0] in MARK_OF_FOLDER and _in_ci():
+    if report.skipped and relative[0] in MARK_OF_FOLDER and not _may_be_refused(collector.path) and _in_ci():
         _fail_in_ci(report)
     return report
 

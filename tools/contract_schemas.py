@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 from pydantic import BaseModel, ConfigDict, Field  # noqa: E402
 
 from data_contract.batch import Body, Count, Counts, Millis, Span, Start  # noqa: E402
-from data_contract.control import Ack, Birth, Ready  # noqa: E402
+from data_contract.control import Ack, Birth, Command, Ready, Reply  # noqa: E402
 from data_contract.schedule import Schedule  # noqa: E402
 
 FOLDER = ROOT / "docs" / "contract"
@@ -57,8 +57,10 @@ MODELS: dict[str, type[BaseModel]] = {
     "ack": Ack,
     "batch": Body,
     "birth": Birth,
+    "command": Command,
     "ready": Ready,
     "receipt": ReceiptText,
+    "reply": Reply,
     "schedule": Schedule,
     "start": Start,
 }

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from data_contract.batch import STOP, Body, Record, Span, write_body
 from data_contract.reading import EARLIEST_MS, GATEWAY_DEVICE
 from edge_agent.errors import DiskFull
+from edge_agent.keep.aside import told
 from edge_agent.keep.dating import Segment, Timeline
 from edge_agent.keep.interval import Interval
 from edge_agent.keep.spool import Sealed, Spool
@@ -83,7 +84,15 @@ class Sealer:
         self._began_s = 0.0
         self._waiting = False
         """Batches wait for a clock that can be trusted, and that has been said."""
+        self._now: asyncio.Future[bool] | None = None
+        """Somebody waits for a seal before its time."""
         self._stop = asyncio.Event()
+
+    def now(self) -> asyncio.Future[bool]:
+        """Seal what has its outcome without waiting for the end of the interval; whether the disk took it."""
+        if self._now is None or self._now.done():
+            self._now = asyncio.get_running_loop().create_future()
+        return self._now
 
     def stop(self) -> None:
         """End `run` when the seal at hand is done."""
@@ -98,6 +107,8 @@ class Sealer:
             if to is None:
                 return
             await self.seal(to)
+            if self._now is not None and not self._now.done():
+                self._now.set_result(not self._full)
             self._promise(SEAL_S_MAX)
             if not self._full:  # a batch that waits for room keeps one base from its begin to its end
                 self._observe()
@@ -128,8 +139,9 @@ class Sealer:
             if mono >= boundary and watermark >= boundary:
                 self._hasty = False
                 return boundary
-            if self._interval.bytes_about >= SEAL_BYTES and min(watermark, mono) > self._tried:
-                self._hasty = True
+            grown = self._interval.bytes_about >= SEAL_BYTES
+            if (grown or (self._now is not None and not self._now.done())) and min(watermark, mono) > self._tried:
+                self._hasty = grown
                 return min(watermark, mono)
             wait_s = self._clock.real_s(boundary - mono)
             look_s = HASTY_LOOK_S if self._hasty else LOOK_S
@@ -154,7 +166,7 @@ class Sealer:
         confirmed = self._confirmed()
         pending = self._spool.pending(confirmed)
         body = self._interval.body(
-            to, prev=self._prev, pending=pending, aside=self._spool.aside, off_grid=not segment.trusted
+            to, prev=self._prev, pending=pending, aside=told(self._spool.aside), off_grid=not segment.trusted
         )
         if segment.trusted and segment.low is not None:
             body.unsure = (segment.low, segment.base)

@@ -15,6 +15,7 @@ from data_contract.message import Row
 from data_contract.reading import GATEWAY_DEVICE
 from edge_agent.errors import Damaged, DiskFull
 from edge_agent.keep import estimate, schema
+from edge_agent.keep.aside import without
 from edge_agent.keep.batch_row import crc_of, is_sound
 from edge_agent.keep.dating import Past
 from edge_agent.keep.index import Index, Spans
@@ -115,7 +116,7 @@ class Spool:
         self.held = schema.load_index(db)
         self.aside = schema.load_aside(db)
         self.memory = dict(db.execute("SELECT device, text FROM memory"))
-        self._date_oldest(db)
+        self._date_oldest(db, self._oldest())
         if before is None:
             return None
         run, last, to_ms, clean, boot, run_id = before
@@ -131,43 +132,40 @@ class Spool:
 
     def _take_over(self, db: sqlite3.Connection, wreck: Wreck) -> None:
         """Know the runs of a damaged spool as if they were ours; its batches follow in steps."""
-        done = self.salvaged
-        for run in wreck.runs:
-            db.execute(
-                "INSERT OR IGNORE INTO run (run, boot, last, to_ms, clean, backsteps) VALUES (?, ?, ?, ?, ?, ?)", run
+        if wreck.name not in self.salvaged:  # once: a run that is done with must not come back as the newest
+            db.executemany(
+                "INSERT OR IGNORE INTO run (run, boot, last, to_ms, clean, backsteps) VALUES (?, ?, ?, ?, ?, ?)",
+                wreck.runs,
             )
-        db.executemany("INSERT OR IGNORE INTO memory (device, text) VALUES (?, ?)", wreck.memory.items())
-        if wreck.name not in done:
+            db.executemany("INSERT OR IGNORE INTO memory (device, text) VALUES (?, ?)", wreck.memory.items())
             db.execute("INSERT INTO salvage (file, page) VALUES (?, 0)", (wreck.name,))
-            done[wreck.name] = 0
-        for span in wreck.readable(done[wreck.name]):
+            self.salvaged[wreck.name] = 0
+        for span in wreck.readable(self.salvaged[wreck.name]):
             self._adrift.add(span)
 
     async def carry(self, wreck: Wreck, page: int, last_page: int) -> int:
         """Carry over the rows of the next pages of a damaged spool; their number. Raises DiskFull: none was."""
 
-        def work(db: sqlite3.Connection) -> list[BatchRow]:
-            there = "SELECT 1 FROM batch WHERE run_id=? AND seq=?"
-            new = [
-                row
-                for row in wreck.rows(page, last_page)
-                if not db.execute(there, (self._ids[row.run], row.seq)).fetchone()
-            ]
+        def work(db: sqlite3.Connection) -> tuple[list[BatchRow], list[BatchRow]]:
+            there = "SELECT 1 FROM batch WHERE run_id=? AND seq=?"  # another damaged file may have had it, too
+            found = list(wreck.rows(page, last_page))
+            new = [row for row in found if db.execute(there, (self._ids[row.run], row.seq)).fetchone() is None]
             for row in new:
                 self._insert(db, row)
             db.execute("UPDATE salvage SET page=? WHERE file=?", (last_page, wreck.name))
-            return new
+            return found, new
 
-        rows = await self._disk.run(work, grows=True)
+        found, new = await self._disk.run(work, grows=True)
         self.salvaged[wreck.name] = last_page
-        for row in rows:
+        for row in found:
             self._adrift.discard((row.run, row.seq, row.seq))
+        for row in new:
             if row.aside is not None:
                 self.aside.append((row.run, row.seq, row.seq, row.aside))
             else:
                 self.held.add(row.run, row.seq, len(row.body), dated=row.base_ms is not None)
         self.held.sort(self._ids)
-        return len(rows)
+        return len(new)
 
     def _insert(self, db: sqlite3.Connection, row: BatchRow) -> None:
         """Every batch comes into the file by this."""
@@ -178,9 +176,14 @@ class Spool:
             (self._ids[row.run], *row[1:], len(row.body), crc),
         )
 
-    def _date_oldest(self, db: sqlite3.Connection, *, without: Sequence[Span] = (), else_seq: int = 0) -> None:
-        """One batch is looked into: the index does without the times of all others."""
+    def _oldest(self, *, without: Sequence[Span] = (), else_seq: int = 0) -> tuple[str, int]:
+        """(run, seq) of the batch that will be the oldest. To be asked before a transaction: it runs in a thread."""
         run, seq, _ = next(self.held.spans(without=without), (self.run, else_seq, else_seq))
+        return run, seq
+
+    def _date_oldest(self, db: sqlite3.Connection, oldest: tuple[str, int]) -> None:
+        """One batch is looked into: the index does without the times of all others."""
+        run, seq = oldest
         self.oldest_ms = schema.date_of(db, self._ids[run], seq)
 
     def pending(self, confirmed: Sequence[Span]) -> list[Span]:
@@ -192,10 +195,11 @@ class Spool:
                 low, high = whole.get(run, (first, last))
                 whole[run] = (min(first, low), max(last, high))
             found = [(run, first, last) for run, (first, last) in whole.items()]
-        return found
+        return found[:PENDING_SPANS_MAX]  # more runs than that: a batch of any size would be refused
 
     async def seal(self, sealed: Sealed, confirmed: Sequence[Span]) -> None:
         """Write a batch and forget what has been confirmed, in one transaction. Raises DiskFull: it was not written."""
+        oldest = self._oldest(without=confirmed, else_seq=sealed.seq)
 
         def insert(db: sqlite3.Connection) -> None:
             run_id = self._ids[self.run]
@@ -207,7 +211,7 @@ class Spool:
                 (sealed.seq, to_ms, sealed.clean, sealed.backsteps, run_id),
             )
             db.executemany("INSERT OR REPLACE INTO memory (device, text) VALUES (?, ?)", sealed.memory.items())
-            self._date_oldest(db, without=confirmed, else_seq=sealed.seq)
+            self._date_oldest(db, oldest)
 
         def work(db: sqlite3.Connection) -> None:
             self._delete(db, confirmed)
@@ -225,10 +229,11 @@ class Spool:
 
     async def forget(self, confirmed: Sequence[Span]) -> None:
         """Delete what has been confirmed. Raises DiskFull."""
+        oldest = self._oldest(without=confirmed)
 
         def work(db: sqlite3.Connection) -> None:
             self._delete(db, confirmed)
-            self._date_oldest(db, without=confirmed)
+            self._date_oldest(db, oldest)
 
         await self._disk.run(work)
         self._drop(confirmed)
@@ -253,6 +258,22 @@ class Spool:
         await self._disk.run(work)
         self._drop([span])
         self.aside.append((run, first, last, reason))
+
+    async def offer(self, span: Span) -> None:
+        """Offer batches again that were set aside, in their old place. Raises DiskFull."""
+        run, first, last = span
+
+        def work(db: sqlite3.Connection) -> list[tuple[int, int, int]]:
+            place = (self._ids[run], first, last)
+            db.execute("UPDATE batch SET aside=NULL WHERE run_id=? AND seq BETWEEN ? AND ?", place)
+            return db.execute(
+                "SELECT seq, length(body), base_ms IS NOT NULL FROM batch WHERE run_id=? AND seq BETWEEN ? AND ?", place
+            ).fetchall()
+
+        for seq, size, dated in await self._disk.run(work):
+            self.held.add(run, seq, size, dated=bool(dated))
+        self.held.sort(self._ids)
+        self.aside = without(self.aside, span)
 
     async def date(self, base_ms: int, low_ms: int | None = None) -> None:
         """The clock has become trusted: batches of this boot get this base, those of earlier boots an estimate.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from data_contract.schedule import Poll
 from edge_agent.errors import NotSampled
 from edge_agent.keep.interval import Decode, Interval, Layout, Sample
 from edge_agent.ports import Answer, Ask, Bus, Civil, Clock, Talk
+from edge_agent.read.again import Again
 from edge_agent.read.breaker import Breaker
 from edge_agent.read.pace import Pace
 from edge_agent.read.planner import Request
@@ -91,6 +93,10 @@ class _Asking:
         door = None if self.bin.door is None else self._value(self.bin.door, answer)
         return [*answer, *self.bin.meter.weigh(raw, door_open=bool(door), civil=civil())]
 
+    def values(self, answer: Sequence[int]) -> dict[str, tuple[float | None, Quality]]:
+        """The device's own fields; a bin's meter, which lives on samples at their times, is told nothing."""
+        return {name: decode(answer[part]) for name, (part, decode) in self._decode.items()}
+
     def _value(self, name: str, answer: Sequence[int]) -> float | None:
         part, decode = self._decode[name]
         return decode(answer[part])[0]
@@ -131,11 +137,25 @@ class Poller:
         self._promise = promise
         self._away: set[str] = set()
         self._refusing: set[tuple[str, Request]] = set()
+        self._again: deque[tuple[Again, asyncio.Future[None]]] = deque()
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
         """End `run` after the slot at hand: a slot that was begun gets its outcome."""
         self._stop.set()
+
+    def again(self, again: Again) -> asyncio.Future[None]:
+        """Ask its devices between two slots, out of schedule; done when all that was asked for has been heard.
+
+        Whoever waits no longer cancels it.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._again.append((again, done))
+        return done
+
+    def serves(self, again: Again) -> bool:
+        """Whether any of its devices is asked for."""
+        return any(again.wants(plan.poll.device) for plan in self._plans)
 
     @property
     def silent(self) -> int:
@@ -146,6 +166,8 @@ class Poller:
         """Poll until `stop`."""
         while not self._stop.is_set():
             self._promise(LOOK_S)
+            if self._again:
+                await self._bus.carry(self._ask_again(*self._again.popleft()))
             due, _ = self._pace.head()
             wait_ms = due - self._clock.mono_ms()
             if wait_ms > 0:
@@ -191,6 +213,34 @@ class Poller:
                 samples.append(Sample(stamp, asking.layout, asking.words(answer, self._clock.civil)))
         if self._pace.resolved(due, index):
             self._interval.add(plan.poll, due, samples, missing)
+
+    def _ask_again(self, again: Again, done: asyncio.Future[None]) -> Talk:
+        """Ask out of schedule, as if nothing were known of the devices. What is due meanwhile goes before each request.
+
+        A unit that stays silent is asked once: it costs its neighbours one time-out.
+        """
+        if done.cancelled():
+            return
+        chosen = [index for index, plan in enumerate(self._plans) if again.wants(plan.poll.device)]
+        self._breakers |= {self._plans[index].unit: Breaker() for index in chosen}
+        silent: dict[int, NotSampled] = {}
+        for plan, asking in [(self._plans[index], asking) for index in chosen for asking in self._askings[index]]:
+            yield from self._due_now()
+            if done.cancelled() or self._stop.is_set():
+                return
+            answer: Answer | None = silent.get(plan.unit)
+            if answer is None:
+                self._promise(self._patience_s)
+                answer = yield asking.ask
+                self._learn(plan, asking.request, answer)
+            if not isinstance(answer, NotSampled):
+                again.heard(plan.poll.device, asking.values(answer))
+                continue
+            if answer.cause is not Missing.EXCEPTION:
+                silent[plan.unit] = answer
+            again.missed(plan.poll.device, asking.request.fields, answer)
+        if not done.cancelled():
+            done.set_result(None)
 
     def _learn(self, plan: PollPlan, request: Request, answer: Answer) -> None:
         """What an answer says of the unit. It is said once when it goes, and once when it is back."""

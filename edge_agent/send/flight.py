@@ -15,16 +15,25 @@ When is it due again?
 
 Only ranges that were sent by this flight can be confirmed. Any other ack is counted and ignored: one that names a run
 or a seq that was never offered deletes nothing.
+
+How much may be in flight? Never more than `bytes_max` and `batches_max`, counted as sent, compressed; so the broker's
+share of a dead cloud is small, and the rest waits on disk. Of that the backlog may fill BACKLOG_SHARE and no more than
+the way carries in some two seconds (`goodput`), so that live data neither queues behind it nor finds the flight full.
+Where the cloud is fast, `batches_max` grows with what it confirms, up to FAST_BATCHES_MAX, until it falls silent. Live
+data and backlog may each have one batch in flight whatever its size, or a large one would never leave.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from data_contract.batch import Span
 from data_contract.control import Ack
+from edge_agent.send.goodput import Goodput, Mark
 
 SKIPS_MAX = 20
 """Times that a message is repeated while later ones are confirmed, before it is set aside as `unanswered`."""
@@ -35,6 +44,23 @@ REPEAT_SPREAD = 1.5
 """While acks flow, an overdue message is repeated after the overdue time, or up to this many times as late."""
 READY_JITTER_S = 10.0
 
+FLIGHT_BYTES_MAX, FLIGHT_BATCHES_MAX = 262_144, 32
+"""What may be unconfirmed, as sent."""
+FAST_BATCHES_MAX = 1024
+"""In flight while a fast cloud confirms them: with batches of 200 readings, half a second of 400 000 readings/s."""
+BACKLOG_SHARE = 0.75
+"""Of the flight that backlog may fill."""
+RATIO_MEMORY = 0.8
+"""How much of what is known of compression stays with each message."""
+
+
+class Room(NamedTuple):
+    """What one message may hold now: bytes of plain JSON, and batches. `one`: a single batch of any size may go."""
+
+    bytes: int
+    batches: int
+    one: bool
+
 
 @dataclass(slots=True)
 class Message:
@@ -43,7 +69,12 @@ class Message:
     run: str
     first: int
     last: int
+    plain: int
+    """Bytes of JSON."""
     size: int
+    """Bytes as sent, estimated until then."""
+    backlog: bool = False
+    mark: Mark | None = None
     forced: bool = True
     """It is to be sent once whatever the silence: new, or after a connect or `ready`."""
     due_s: float = 0.0
@@ -61,7 +92,8 @@ class Message:
 def _cut(message: Message, ranges: Sequence[tuple[int, int]]) -> list[Message]:
     """What remains of a message when some of its seqs are confirmed, as messages of their own."""
     gone = {seq for a, b in ranges for seq in range(max(a, message.first), min(b, message.last) + 1)}
-    share = message.size // (message.last - message.first + 1)
+    batches = message.last - message.first + 1
+    share, plain = message.size // batches, message.plain // batches
     left: list[Message] = []
     for seq in range(message.first, message.last + 1):
         if seq in gone:
@@ -69,21 +101,27 @@ def _cut(message: Message, ranges: Sequence[tuple[int, int]]) -> list[Message]:
         if left and left[-1].last == seq - 1:
             left[-1].last = seq
             left[-1].size += share
+            left[-1].plain += plain
         else:
-            left.append(replace(message, first=seq, last=seq, size=share))
+            left.append(replace(message, first=seq, last=seq, size=share, plain=plain))
     return left
 
 
 class Flight:
     """Messages in flight, oldest first. Times are s of the event loop's clock."""
 
-    def __init__(self, *, bytes_max: int, batches_max: int, rng: random.Random) -> None:
+    def __init__(
+        self, *, rng: random.Random, bytes_max: int = FLIGHT_BYTES_MAX, batches_max: int = FLIGHT_BATCHES_MAX
+    ) -> None:
         self._bytes_max = bytes_max
         self._batches_max = batches_max
         self._rng = rng
         self._messages: list[Message] = []
         self._quiet = 0
         self._round_trip_s: float | None = None
+        self._goodput = Goodput()
+        self._plain, self._packed, self._batches = 0.0, 0.0, 0.0
+        """Of the last messages: what they held, what they were as sent, and how many batches."""
         self.foreign_acks = 0
         """Acks that named nothing of ours in flight."""
         self.last_ack_s: float | None = None
@@ -95,8 +133,13 @@ class Flight:
 
     @property
     def bytes(self) -> int:
-        """How many bytes of plain JSON are in flight."""
+        """How many bytes are in flight, as sent."""
         return sum(m.size for m in self._messages)
+
+    @property
+    def goodput(self) -> float | None:
+        """Bytes, as sent, that are confirmed per second while there is something to send; None before it is known."""
+        return self._goodput.bytes_per_s
 
     def holds(self, run: str, seq: int) -> bool:
         """Whether a batch is in flight."""
@@ -107,29 +150,59 @@ class Flight:
         """What is in flight."""
         return [message.span for message in self._messages]
 
-    def room(self) -> tuple[int, int]:
-        """(bytes, batches) that may be launched now; an empty flight always has room for one batch of any size."""
-        if not self._messages:
-            return self._bytes_max, self._batches_max
-        return self._bytes_max - self.bytes, self._batches_max - self.batches
+    def room(self, *, backlog: bool = False, message_bytes_max: float = math.inf) -> Room:
+        """What the next message of live data, or of backlog, may hold. `message_bytes_max`: as sent."""
+        bytes_max, batches_max = float(self._bytes_max), float(self._batches_most())
+        if backlog:
+            bytes_max, batches_max = min(BACKLOG_SHARE * bytes_max, self._goodput.window()), BACKLOG_SHARE * batches_max
+        free = min(bytes_max - self.bytes, self._goodput.message(), message_bytes_max)
+        return Room(
+            int(free / self._ratio),
+            int(batches_max) - self.batches,
+            self.batches < batches_max and all(message.backlog is not backlog for message in self._messages),
+        )
 
-    def launch(self, span: Span, size: int) -> Message:
-        """A message that is to be sent for the first time: it is due at once."""
-        message = Message(*span, size)
+    @property
+    def _ratio(self) -> float:
+        """Bytes as sent for each plain one."""
+        return self._packed / self._plain if self._plain else 1.0
+
+    def _batches_most(self) -> int:
+        """What is measured counts only while acks come: a cloud that fell silent gets no more than any."""
+        if self._quiet or self.goodput is None or not self._batches:
+            return self._batches_max
+        # So many that the bytes are what limits the backlog.
+        fast = min(self._goodput.window(), self._bytes_max) / (self._packed / self._batches) / BACKLOG_SHARE
+        return max(self._batches_max, min(int(fast), FAST_BATCHES_MAX))
+
+    def launch(self, span: Span, plain: int, *, backlog: bool = False) -> Message:
+        """A message of so many plain bytes that is to be sent for the first time: it is due at once."""
+        message = Message(*span, plain, int(plain * self._ratio), backlog=backlog)
         self._messages.append(message)
         return message
 
-    def sent(self, message: Message, now_s: float) -> None:
-        """The broker has taken a message."""
+    def sent(self, message: Message, now_s: float, size: int | None = None) -> None:
+        """A message leaves now, as so many bytes."""
         if message.overtaken:
             message.skips += 1
             message.overtaken = False
         if not message.forced:
             self._quiet += 1
         message.forced = False
+        if size is not None:
+            message.size = size
+            batches = message.last - message.first + 1
+            for name, value in (("_plain", message.plain), ("_packed", size), ("_batches", batches)):
+                setattr(self, name, RATIO_MEMORY * getattr(self, name) + value)
+        alone = all(other is message or not other.tries for other in self._messages)
+        message.mark = self._goodput.sent(now_s, alone=alone)
         message.tries += 1
         message.sent_s = now_s
         message.due_s = now_s + self._overdue_s()
+
+    def taken(self, message: Message, now_s: float) -> None:
+        """The broker has all of it: on a slow link that takes longer than the answer, which is awaited from now on."""
+        message.due_s = max(message.due_s, now_s + self._overdue_s())
 
     def _overdue_s(self) -> float:
         """How long to wait for an answer before the message is sent again."""
@@ -161,6 +234,7 @@ class Flight:
         released: list[Span] = []
         kept: list[Message] = []
         newest = -1.0
+        once: list[Mark] = []
         for message in self._messages:
             hits = (
                 []
@@ -178,9 +252,15 @@ class Flight:
             kept.extend(_cut(message, hits))
             assert message.sent_s is not None, "a message that was tried has been sent"
             newest = max(newest, message.sent_s)
-            if message.tries == 1:
+            confirmed = sum(b - a + 1 for a, b in hits)
+            share = min(1.0, confirmed / (message.last - message.first + 1))
+            self._goodput.delivered(round(message.size * share), now_s)
+            if message.tries == 1 and message.mark is not None:
                 self._measure(now_s - message.sent_s)
+                once.append(message.mark)
         self._messages = kept
+        for mark in once:
+            self._goodput.sample(mark, now_s)
         if not released:
             self.foreign_acks += 1
             return []
@@ -208,6 +288,7 @@ class Flight:
     def connected(self) -> None:
         """A new session: the broker may have forgotten everything, so all that is in flight is sent once."""
         self._quiet = 0
+        self._goodput.forget()
         for message in self._messages:
             message.forced, message.due_s = True, 0.0
 

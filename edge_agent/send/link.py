@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 
-from data_contract.topics import READY, Channel, topic
+from data_contract.topics import READY, Channel, commands_filter, topic
 from edge_agent.config import UplinkConfig
 from edge_agent.errors import Fatal, NotConnected
+from edge_agent.ports import SLOWEST_BYTES_PER_S, Heard
 from yaml_models import tls
 from yaml_models.bad_file import BadFile
 
@@ -51,20 +52,23 @@ def _keepalive_s(config: UplinkConfig) -> int:
 class MqttSession:
     """A connected session."""
 
-    def __init__(self, client: aiomqtt.Client) -> None:
+    def __init__(self, client: aiomqtt.Client, *, timeout_s: float) -> None:
         self._client = client
+        self._timeout_s = timeout_s
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        # A slow link is no silent broker: it would be left and joined again without end, each time for the same bytes.
+        timeout_s = self._timeout_s + len(payload) / SLOWEST_BYTES_PER_S
         try:
-            await self._client.publish(topic, payload, qos=1, retain=retain)
+            await self._client.publish(topic, payload, qos=1, retain=retain, timeout=timeout_s)
         except (aiomqtt.MqttError, ValueError) as error:
             raise NotConnected(str(error)) from error
 
-    async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
+    async def messages(self) -> AsyncIterator[Heard]:
         try:
             async for message in self._client.messages:
                 if isinstance(message.payload, bytes):
-                    yield message.topic.value, message.payload
+                    yield Heard(message.topic.value, message.payload, message.retain)
         except aiomqtt.MqttError as error:
             raise NotConnected(str(error)) from error
 
@@ -102,9 +106,10 @@ class MqttLink:
         try:
             async with client:
                 # An ack that is lost on the way is asked for again by a repeat; QoS 1 would cost two packets for each.
-                await client.subscribe([(topic(self._gateway, Channel.ACK), 0), (READY, 1)])
+                ack, commands = topic(self._gateway, Channel.ACK), commands_filter(self._gateway)
+                await client.subscribe([(ack, 0), (READY, 1), (commands, 1)])
                 try:
-                    yield MqttSession(client)
+                    yield MqttSession(client, timeout_s=config.timeout_s)
                 except asyncio.CancelledError:
                     # The agent stops: a clean disconnect takes the last will back, so it is said here.
                     with contextlib.suppress(aiomqtt.MqttError):

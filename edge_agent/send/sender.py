@@ -6,18 +6,24 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import deque
 from collections.abc import Callable
 
 from data_contract.batch import Span
-from data_contract.control import read_ack
+from data_contract.control import Ack, read_ack, write
 from data_contract.message import pack
-from data_contract.topics import READY, Channel, topic
+from data_contract.topics import READY, Channel, topic, verb_of
 from edge_agent.errors import DiskFull, NotConnected
-from edge_agent.keep.index import Spans
+from edge_agent.keep.index import SEQ_MAX, Spans
 from edge_agent.keep.spool import Spool
-from edge_agent.ports import Link, Session
+from edge_agent.ports import SLOWEST_BYTES_PER_S, Heard, Link, Session
+from edge_agent.send.budget import Budget, wire_bytes
+from edge_agent.send.commands import Commands
 from edge_agent.send.flight import Flight, Message
-from edge_agent.send.lanes import Lanes
+from edge_agent.send.forecast import FOREVER_S, Forecast
+from edge_agent.send.lanes import Chosen, Lanes
+from edge_agent.send.second_try import SecondTry
+from edge_agent.send.suspicion import RENEW_S, UNCONFIRMED_S, Cause, Suspicion
 
 log = logging.getLogger("loopgauge.edge.sender")
 
@@ -27,11 +33,13 @@ IDLE_S = 5.0
 """The sender looks at its flight at least this often, in real s."""
 DISK_S_MAX = 60.0
 """Longest wait for rows of the spool: what the disk thread is busy with comes first."""
-FLUSH_LOOK_S = 0.05
+FLUSH_LOOK_S, HURRY_LOOK_S = 0.05, 0.5
+SAYINGS_MAX = 16
+"""Answers that wait for the broker; the oldest gives way."""
 UNANSWERED = "unanswered"
 """Why batches are set aside that the cloud never answers."""
-UNCONFIRMED_S = 300.0
-"""Connected, published, and nothing confirmed for this long is worth a warning."""
+RENEW_SPREAD = 0.25
+"""A session without answers is renewed up to this much later, so that a fleet does not come at once."""
 
 
 class Sender:
@@ -46,7 +54,9 @@ class Sender:
         spool: Spool,
         flight: Flight,
         lanes: Lanes,
+        budget: Budget,
         birth: Callable[[], bytes],
+        commands: Commands,
         send_every_s: float,
         rng: random.Random,
         promise: Callable[[float], None],
@@ -58,17 +68,27 @@ class Sender:
         self._spool = spool
         self._flight = flight
         self._lanes = lanes
+        self._budget = budget
+        self._suspicion = Suspicion()
+        self._forecast: Forecast | None = None
+        self._told_seq = 0
+        """Last batch of this run of which the forecast knows."""
+        self._runs = {spool.run}
+        """Runs of which something was sent from here."""
         self._birth = birth
+        self._commands = commands
+        self._sayings: deque[tuple[Channel, bytes, bool]] = deque(maxlen=SAYINGS_MAX)
+        self.commanded = asyncio.Event()
+        """A command waits to be obeyed."""
         self._send_every_s = send_every_s
         self._rng = rng
+        self._second_try = SecondTry(reason=UNANSWERED)
         self._wake = asyncio.Event()
         self._done = Spans()
         """What the cloud has confirmed; it stays in the spool until the next seal."""
         self._away = False
-        self._warned = False
+        self._warned = Cause.NONE
         self._launched_s = float("-inf")
-        self._published_s: float | None = None
-        """When the first message was published that no ack has followed in this session."""
         self._promise = promise
         self._step_s = DISK_S_MAX + link.longest_s
         self.connected = False
@@ -82,10 +102,22 @@ class Sender:
         """Messages that were sent more than once."""
         self.stopping = False
         """Set when the agent stops: what is sealed goes at once."""
+        self.hurrying = False
+        """Set while all that is sealed is to go at once, by command."""
 
     def look(self) -> None:
         """Something may have become worth sending."""
         self._wake.set()
+        if self._forecast is None:
+            return
+        held, run = self._spool.held, self._spool.run
+        _, size = held.weigh([(run, self._told_seq + 1, SEQ_MAX)])
+        self._forecast.sealed(size, asyncio.get_running_loop().time())
+        self._told_seq = max(self._told_seq, held.last(run))
+
+    def alarm(self, seq: int) -> None:
+        """This batch of the present run holds an alarm: it goes before all others. Told before `look`."""
+        self._lanes.alarm(seq)
 
     def confirmed(self) -> list[Span]:
         """What has been confirmed and is still in the spool; the next seal deletes it."""
@@ -106,6 +138,33 @@ class Sender:
                     self.look()
                     await asyncio.sleep(FLUSH_LOOK_S)
 
+    async def hurry(self, wait_s: float) -> None:
+        """Send all that is dated without collecting first, until nothing is left to confirm or so many s are over."""
+        self.hurrying = True
+        try:
+            async with asyncio.timeout(wait_s):
+                while self.waiting()[0]:
+                    self.look()
+                    await asyncio.sleep(HURRY_LOOK_S)
+        except TimeoutError:
+            pass
+        finally:
+            self.hurrying = False
+
+    def say(self, channel: Channel, payload: bytes, *, retain: bool = False) -> None:
+        """Publish this before any more data, as soon as there is a connection."""
+        self._sayings.append((channel, payload, retain))
+        self._wake.set()
+
+    def say_birth(self) -> None:
+        """Publish the birth again."""
+        self.say(Channel.BIRTH, self._birth(), retain=True)
+
+    @property
+    def has_said(self) -> bool:
+        """Nothing waits to be said."""
+        return not self._sayings
+
     def waiting(self) -> tuple[int, int]:
         """(batches, bytes) that are held and not confirmed."""
         held = self._spool.held
@@ -114,11 +173,26 @@ class Sender:
 
     def unconfirmed_s(self, now_s: float) -> float:
         """For how long we have been publishing in this session without any ack; 0 where nothing is awaited."""
-        return 0.0 if self._published_s is None or not self._flight.batches else now_s - self._published_s
+        return self._suspicion.unconfirmed_s(now_s) if self._flight.batches else 0.0
+
+    def cause(self, now_s: float) -> Cause:
+        """Why nothing is confirmed, as far as can be told from here."""
+        return self._suspicion.cause(now_s) if self._flight.batches or not self.connected else Cause.NONE
+
+    def drain_s(self, waiting: int, now_s: float) -> float:
+        """Estimated real s until so many bytes of backlog are in the store; see `Forecast`."""
+        if self._forecast is None:
+            return 0.0
+        return self._forecast.drain_s(waiting, now_s, collecting_s=self._send_every_s)
+
+    def full_s(self, waiting: int, bytes_max: int, free: float | None, now_s: float) -> float:
+        """Estimated real s until the spool has no room if nothing were confirmed any more; see `Forecast`."""
+        return FOREVER_S if self._forecast is None else self._forecast.full_s(waiting, bytes_max, free, now_s)
 
     async def run(self) -> None:
         """Connect again and again, until cancelled."""
         pause_s = BACKOFF_MIN_S
+        self._forecast = Forecast(now_s=asyncio.get_running_loop().time())
         while True:
             self._promise(self._step_s)
             try:
@@ -135,17 +209,17 @@ class Sender:
 
     async def _session(self, session: Session) -> None:
         """One connection, from birth to its loss. Raises NotConnected."""
-        self._promise(self._step_s)
-        await session.publish(topic(self._gateway, Channel.ONLINE), b"1", retain=True)
-        self._promise(self._step_s)
-        await session.publish(topic(self._gateway, Channel.BIRTH), self._birth(), retain=True)
+        await self._hand_over(session, Channel.ONLINE, b"1", retain=True)
+        await self._hand_over(session, Channel.BIRTH, self._birth(), retain=True)
         if self._away:
             log.info("uplink: connected again")
             self._away = False
-        self._published_s = None
         self.connected = True
         self.connects += 1
         self._flight.connected()
+        self._suspicion.connected()
+        if self._forecast is not None:
+            self._forecast.connected(asyncio.get_running_loop().time())
         self._lanes.reconnected(self._spool.held.last(self._spool.run))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -155,25 +229,56 @@ class Sender:
             error = group.exceptions[0]
             raise NotConnected(str(error)) from error
         finally:
-            self.connected, self._published_s = False, None
+            self.connected = False
+            self._suspicion.lost()
+            if self._forecast is not None:
+                self._forecast.lost()
+
+    async def _hand_over(self, session: Session, channel: Channel, payload: bytes, *, retain: bool = False) -> None:
+        """Publish, at the cost of the budget. Raises NotConnected."""
+        name = topic(self._gateway, channel)
+        self._budget.spend(wire_bytes(name, payload), asyncio.get_running_loop().time())
+        self._promise(self._step_s + len(payload) / SLOWEST_BYTES_PER_S)
+        await session.publish(name, payload, retain=retain)
 
     async def _receive(self, session: Session) -> None:
-        """Hear what the cloud says. That it says nothing is no hang but `unconfirmed_s`, so nothing is promised."""
-        async for name, payload in session.messages():
+        """Hear what the cloud says. That it says nothing is no hang, so nothing is promised: see RENEW_S."""
+        async for heard in session.messages():
             now_s = asyncio.get_running_loop().time()
-            if name == READY:
+            if heard.topic == READY:
                 self._flight.ready(now_s)
-            elif (ack := read_ack(payload)) is None:
+                self._suspicion.ready(now_s)
+                self._second_try.ready(now_s)
+            elif (verb := verb_of(heard.topic, self._gateway)) is not None:
+                self._hear(verb, heard, now_s)
+            elif (ack := read_ack(heard.payload)) is None:
                 self._flight.foreign_acks += 1
             else:
-                for run, first, last in self._flight.confirmed(ack, now_s):
-                    self._done.add((run, first, last))
-                    self.acknowledged += last - first + 1
-                    self._published_s = None
+                self._acknowledged(ack, now_s)
             self._wake.set()
         raise NotConnected("the broker closed the connection")
 
+    def _acknowledged(self, ack: Ack, now_s: float) -> None:
+        if ack.run not in self._runs:
+            self._suspicion.foreign(now_s)
+        for span in self._flight.confirmed(ack, now_s):
+            if self._forecast is not None:
+                self._forecast.confirmed(self._spool.held.weigh([span])[1], now_s)
+            self._done.add(span)
+            self.acknowledged += span[2] - span[1] + 1
+            self._suspicion.confirmed()
+
+    def _hear(self, verb: str, heard: Heard, now_s: float) -> None:
+        """Somebody commands; what is refused is answered at once."""
+        refused = self._commands.hear(verb, heard.payload, retained=heard.retained, now_s=now_s)
+        if refused is None:
+            self.commanded.set()
+            return
+        log.warning("command %r refused as %s: %s", refused.verb, refused.refused, refused.text)
+        self.say(Channel.REPLY, write(refused))
+
     async def _send(self, session: Session) -> None:
+        renew_s = RENEW_S * (1 + RENEW_SPREAD * self._rng.random())
         while True:
             self._promise(self._step_s + IDLE_S)
             self._wake.clear()
@@ -181,11 +286,21 @@ class Sender:
             for given_up in self._flight.unanswered():
                 await self._set_aside(given_up.span)
                 self._promise(self._step_s + IDLE_S)
-            message = self._flight.due(now_s) or self._launch(now_s)
+            if self._sayings:
+                channel, payload, retain = self._sayings[0]
+                await self._hand_over(session, channel, payload, retain=retain)
+                # While it was under way the oldest may have given way to a newer one.
+                if self._sayings and self._sayings[0][1] is payload:
+                    self._sayings.popleft()
+                continue
+            await self._try_again(now_s)
+            message = self._message(now_s)
             if message is not None:
                 await self._publish(session, message)
                 continue
             self._suspect(now_s)
+            if self.unconfirmed_s(now_s) > renew_s:
+                raise NotConnected(f"nothing was confirmed for {renew_s:.0f} s, so the session is made anew")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_s(now_s)):
                     await self._wake.wait()
@@ -197,48 +312,71 @@ class Sender:
             return  # out of the flight, but still held: it will be offered anew
         log.error("uplink: batches %d-%d of run %s are never answered; set aside", span[1], span[2], span[0])
 
+    async def _try_again(self, now_s: float) -> None:
+        """Offer something once more that was never answered, when it is time."""
+        held = self._spool.held
+        span = self._second_try.due(now_s, self._spool.aside, lambda s: any(held.spans(within=[s])))
+        if span is not None:
+            with contextlib.suppress(DiskFull):
+                await self._spool.offer(span)
+                log.info("uplink: batches %d-%d of run %s are offered once more", span[1], span[2], span[0])
+            self._promise(self._step_s + IDLE_S)
+
     def _pause_s(self, now_s: float) -> float:
+        if wait_s := self._budget.wait_s(now_s):
+            return min(IDLE_S, wait_s)
         wake_s = self._flight.wake_s()
         pause_s = IDLE_S if wake_s is None else max(0.0, min(IDLE_S, wake_s - now_s))
         collecting_s = self._launched_s + self._send_every_s - now_s
         return min(pause_s, collecting_s) if collecting_s > 0 else pause_s
 
-    def _launch(self, now_s: float) -> Message | None:
+    def _message(self, now_s: float) -> Message | None:
+        """What to send now. What is in flight already goes before backlog, and after live data."""
+        if self._budget.wait_s(now_s):
+            return None
+        chosen = self._choose(now_s)
+        if chosen is None or chosen.backlog:
+            again = self._flight.due(now_s)
+            if again is not None or chosen is None:
+                return again
+        self._lanes.launched(chosen)
+        self._runs.add(chosen.span[0])
+        return self._flight.launch(chosen.span, chosen.size, backlog=chosen.backlog)
+
+    def _choose(self, now_s: float) -> Chosen | None:
         """The next message from the spool, if there is room for it and it is time."""
-        collecting = now_s - self._launched_s < self._send_every_s and not self.stopping
-        bytes_max, batches_max = self._flight.room()
-        if collecting or bytes_max <= 0 or batches_max <= 0:
+        held, taken = self._spool.held, self._taken()
+        collecting = now_s - self._launched_s < self._send_every_s and not (self.stopping or self.hurrying)
+        if collecting and not self._lanes.urgent(held, taken):
             return None
-        taken = [*self._done, *self._flight.spans]
-        chosen = self._lanes.next(self._spool.held, taken, bytes_max=bytes_max, batches_max=batches_max)
-        if chosen is None:
-            self._launched_s = now_s if self._send_every_s else self._launched_s
-            return None
-        span, size = chosen
-        if size > bytes_max and self._flight.batches:
-            return None
-        self._lanes.launched(span)
-        return self._flight.launch(span, size)
+        room, most = self._flight.room, self._budget.message_bytes_max
+        live, backlog = room(message_bytes_max=most), room(backlog=True, message_bytes_max=most)
+        chosen = self._lanes.next(held, taken, live=live, backlog=backlog)
+        if chosen is None and self._send_every_s and not collecting and not any(held.spans(without=taken, dated=True)):
+            self._launched_s = now_s
+        return chosen
+
+    def _taken(self) -> list[Span]:
+        """What is not to be offered: in flight, or confirmed."""
+        return [*self._done, *self._flight.spans]
 
     async def _publish(self, session: Session, message: Message) -> None:
         rows = await self._spool.take(message.span)
         payload = pack(self._gateway, self._board, message.run, rows)
         self.redelivered += message.tries > 0
-        self._flight.sent(message, asyncio.get_running_loop().time())
-        if self._published_s is None:
-            self._published_s = asyncio.get_running_loop().time()
-        await session.publish(topic(self._gateway, Channel.DATA), payload)
+        loop = asyncio.get_running_loop()
+        self._flight.sent(message, loop.time(), len(payload))
+        self._suspicion.published(loop.time())
+        await self._hand_over(session, Channel.DATA, payload)
+        self._flight.taken(message, loop.time())
         self.sent += 1
 
     def _suspect(self, now_s: float) -> None:
-        """Say once when the broker takes our messages and nobody confirms them: MQTT 3.1.1 hides a refusal."""
-        unconfirmed_s = self.unconfirmed_s(now_s)
-        if not unconfirmed_s and self._warned:
+        """Say once when the broker takes our messages and nobody confirms them, and what to check."""
+        cause = self.cause(now_s)
+        if cause is not Cause.NONE and cause is not self._warned:
+            log.warning("uplink: published, but unconfirmed for %d s; %s", UNCONFIRMED_S, cause.advice)
+            self._warned = cause
+        elif self._warned is not Cause.NONE and not self._suspicion.waiting:
             log.info("uplink: batches are confirmed again")
-            self._warned = False
-        elif unconfirmed_s > UNCONFIRMED_S and not self._warned:
-            log.warning(
-                "uplink: published, but unconfirmed for %d s; check that ingest runs and the broker's ACL admits us",
-                UNCONFIRMED_S,
-            )
-            self._warned = True
+            self._warned = Cause.NONE

@@ -6,6 +6,8 @@ import argparse
 from datetime import datetime, tzinfo
 from typing import Any
 
+from loopgauge.cli import audit_close
+
 _DESCRIPTION = """\
 Say for each gateway, device and day how many readings were expected and where each of them is: stored, rejected,
 evicted, set aside, pending, silent, lost, unsealed, down, or not sampled, by cause. Each of these has evidence of its
@@ -13,6 +15,8 @@ own; what has none is unexplained.
 
 Reads the store. Writes nothing. The exit code is 0 if everything adds up, 1 if anything is unexplained or the store
 does not answer, 2 for bad input. LOOPGAUGE_CLOCK sets civil time.
+
+`loopgauge audit close` says that nothing more will come of a run, since its card was replaced or lost.
 """
 
 
@@ -26,27 +30,26 @@ def add_parser(subparsers: Any) -> None:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_store_options(parser)
+    add_store_options(parser, required=False)
     parser.add_argument("--gateway", metavar="ID", help="this gateway alone (all that have a receipt)")
     parser.add_argument("--from", dest="from_", metavar="ISO", help="begin of the audit (a gateway's first day)")
     parser.add_argument("--to", metavar="ISO", help="end of the audit, not included (now)")
     parser.add_argument("--zone", default="Asia/Shanghai", metavar="NAME", help="time zone of the days (%(default)s)")
     parser.add_argument("--json", action="store_true", help="for scripts: complete, times in ms UTC")
     parser.set_defaults(run=run)
+    audit_close.add_parser(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the audit. 0: it adds up; 1: it does not, or the store does not answer; 2: bad input."""
     import asyncio
     import json
-    import os
-    import time
 
-    from data_contract.civil import CLOCK_VARIABLE, ScaledClock
     from delivery_audit.days import Days
     from delivery_audit.evidence import audit, strangers
     from delivery_audit.ledger import Ledger
     from delivery_audit.table import as_json, as_text
+    from loopgauge.cli import common
     from loopgauge.cli.common import complain, store_access
     from series_store.open import open_reader
     from series_store.port import Unavailable
@@ -68,9 +71,11 @@ def run(args: argparse.Namespace) -> int:
             await reader.close()
 
     try:
+        if args.store is None:
+            raise ValueError("audit: --store is missing; name the store, as in --store sqlite:var/store")
         zone = _zone(args.zone)
         from_ms, to_ms = _instant("--from", args.from_, zone), _instant("--to", args.to, zone)
-        now_ms = ScaledClock.parse(os.environ.get(CLOCK_VARIABLE)).now_ms(time.time() * 1000)
+        now_ms = common.now_ms()
         if from_ms is not None and from_ms >= (now_ms if to_ms is None else min(to_ms, now_ms)):
             raise ValueError(f"--from {args.from_}: does not lie before --to and before now; give an earlier time")
         access = store_access(args)

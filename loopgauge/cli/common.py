@@ -36,9 +36,9 @@ class Access(NamedTuple):
     trust: ssl.SSLContext | None
 
 
-def add_store_options(parser: ArgumentParser) -> None:
+def add_store_options(parser: ArgumentParser, *, required: bool = True) -> None:
     """The three options by which every verb but `ingest` names its store."""
-    parser.add_argument("--store", required=True, metavar="URL", help="the store, as in sqlite:var/store")
+    parser.add_argument("--store", required=required, metavar="URL", help="the store, as in sqlite:var/store")
     parser.add_argument("--secret-file", metavar="FILE", help="file with the store's password or token")
     parser.add_argument("--ca-file", metavar="FILE", help="certificate authority of the store, PEM (this machine's)")
 
@@ -52,6 +52,27 @@ def store_access(args: Namespace) -> Access:
 
     secret = read_secret(Path(args.secret_file)) if args.secret_file else None
     return Access(args.store, secret, trust(args.ca_file, "--ca-file") if args.ca_file else None)
+
+
+def now_ms() -> int:
+    """Civil time, as LOOPGAUGE_CLOCK describes it. ValueError says what is wrong with that."""
+    import os
+    import time
+
+    from data_contract.civil import CLOCK_VARIABLE, ScaledClock
+
+    return int(ScaledClock.parse(os.environ.get(CLOCK_VARIABLE)).now_ms(time.time() * 1000))
+
+
+def who() -> str:
+    """The person at the terminal, also behind sudo."""
+    import getpass
+    import os
+
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def set_up_logging(verbose: bool) -> None:
@@ -69,6 +90,10 @@ async def run_until_signal(program: Callable[[asyncio.Event], Awaitable[None]]) 
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, stop.set)
     await program(stop)
+
+
+RESTART = 75
+"""Exit code of an agent that was told to restart (EX_TEMPFAIL of sysexits.h): whoever supervises it starts it again."""
 
 
 def run_program(program: Callable[[asyncio.Event], Awaitable[None]], *, expected: tuple[type[Exception], ...]) -> int:

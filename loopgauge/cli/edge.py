@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from loopgauge.cli import edge_aside
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb and its sub-verbs."""
     parser = subparsers.add_parser("edge", help="the agent on a gateway")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check|read|calibrate|sample")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check|read|calibrate|aside|sample")
     run_parser = verbs.add_parser(
         "run",
         help="read meters, keep readings on disk, send them",
-        description="Reads the site FILE; writes its spool; publishes to its broker.",
+        description="Reads the site FILE; writes its spool; publishes to its broker. Exit code 75: an operator has"
+        " commanded a restart (`loopgauge command`), so start it again.",
     )
     check_parser = verbs.add_parser(
         "check",
@@ -43,6 +46,7 @@ def add_parser(subparsers: Any) -> None:
         "sample", help="print a commented site file", description="Writes to the terminal only."
     )
     sample_parser.set_defaults(run=run)
+    edge_aside.add_parser(verbs)
     for each in (run_parser, check_parser, read_parser, calibrate_parser):
         each.add_argument("file", metavar="FILE", help="the gateway's site file (YAML)")
         each.add_argument("--profiles", metavar="DIR", help="folder with the site's own device profiles")
@@ -50,7 +54,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0, 1 for a failure while running, 2 for bad input."""
+    """Exit code 0, 1 for a failure while running, 2 for bad input, 75 for `edge run` that was told to restart."""
     from pathlib import Path
 
     from device_profiles.library import Library
@@ -58,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_agent.commission.site_check import check_site, read_site
     from edge_agent.config import SAMPLE, EdgeConfig
     from edge_agent.errors import Fatal
-    from loopgauge.cli.common import VERSION, complain, run_program
+    from loopgauge.cli.common import RESTART, VERSION, complain, run_program
     from service_health.notify import Notifier
     from yaml_models.bad_file import BadFile
     from yaml_models.files import read_text
@@ -96,4 +100,5 @@ def run(args: argparse.Namespace) -> int:
         return complain(f"{args.file}: {error}", 2)
     except (BadFile, ValueError) as error:
         return complain(error, 2)
-    return run_program(agent.run, expected=(Fatal,))
+    code = run_program(agent.run, expected=(Fatal,))
+    return RESTART if code == 0 and agent.restarting else code

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from loopgauge.cli import ingest_dead
+
 if TYPE_CHECKING:
     from ingest.config import IngestConfig
     from series_store.port import OwnedWriter
@@ -15,7 +17,7 @@ _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 def add_parser(subparsers: Any) -> None:
     """Add the verb and its sub-verbs."""
     parser = subparsers.add_parser("ingest", help="the worker that stores what gateways send")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check|gateway|sample")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check|gateway|dead|sample")
     run_parser = verbs.add_parser(
         "run",
         help="take from the broker, store, acknowledge",
@@ -40,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
     sample_parser = verbs.add_parser(
         "sample", help="print a commented file", description="Writes to the terminal only."
     )
+    ingest_dead.add_parser(verbs)
     for each in (run_parser, check_parser, gateway, sample_parser):
         each.set_defaults(run=run)
 
@@ -50,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ingest import app
     from ingest.config import SAMPLE, IngestConfig
-    from ingest.errors import Fatal
+    from ingest.errors import Fatal, NoRoom
     from loopgauge.cli.common import VERSION, complain, run_program
     from service_health.notify import Notifier
     from yaml_models.bad_file import BadFile
@@ -65,11 +68,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         config = load(Path(args.file), IngestConfig)
         if args.verb == "gateway":
-            return _gateway(args, Path(config.gateways_file))
+            return _gateway(args, Path(config.gateways_file), Path(config.dead_letters))
         writer = _open_writer(config)
         _calm_collector()
         _take_short_turns()
-    except (BadFile, Fatal, ValueError) as error:
+    except (BadFile, Fatal, NoRoom, ValueError) as error:
         return complain(error, 2)
     notifier = Notifier.from_environment()
     return run_program(
@@ -136,10 +139,12 @@ def _calm_collector() -> None:
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
 
 
-def _gateway(args: argparse.Namespace, path: Any) -> int:
+def _gateway(args: argparse.Namespace, path: Any, dead_letters: Any) -> int:
     from data_contract.reading import is_id
     from ingest.gateways import GatewaysFile, allow
-    from loopgauge.cli.common import complain
+    from ingest.request import Allow
+    from ingest.requests_folder import RequestsFolder
+    from loopgauge.cli.common import complain, now_ms, who
 
     file = GatewaysFile(path)
     if args.action == "allow":
@@ -147,6 +152,8 @@ def _gateway(args: argparse.Namespace, path: Any) -> int:
             return complain("ingest gateway allow: give FILE, GATEWAY and BOARD", 2)
         file.changed(allow(args.gateway, args.board))
         print(f"{args.gateway}: board {args.board} may speak")
+        # Nothing in the delivery hangs on it; the audit stops calling the board parked.
+        RequestsFolder(folder=dead_letters).leave(Allow(gateway=args.gateway, board=args.board, by=who()), now_ms)
         return 0
     allowed, parked = file.read()
     for gateway in sorted(allowed.keys() | parked.keys()):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from loopgauge.cli.common import VERSION, complain, set_up_logging
 
-VERBS = ("demo", "edge", "ingest", "rollup", "report", "console", "audit", "profile", "simulate", "store")
+VERBS = ("demo", "edge", "ingest", "rollup", "report", "console", "audit", "command", "profile", "simulate", "store")
 
 _EXTRAS = {"edge": "edge", "simulate": "sim", "demo": "sim"}
 """Which extra brings the libraries of a verb; `cloud` for all others."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from loopgauge.cli import simulate_fleet, simulate_gateway, simulate_trace, simulate_world
+from loopgauge.cli import simulate_fleet, simulate_gateway, simulate_keys, simulate_trace, simulate_world
 from loopgauge.cli.spans import span_s
 
 _DESCRIPTION = """\
@@ -61,6 +61,7 @@ def add_parser(subparsers: Any) -> None:
     simulate_fleet.add_kind(kinds)
     simulate_world.add_kind(kinds)
     simulate_trace.add_kind(kinds)
+    simulate_keys.add_kind(kinds)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_agent import app
     from edge_agent.config import EdgeConfig
     from edge_agent.errors import Fatal
-    from loopgauge.cli.common import VERSION, complain, run_program
+    from loopgauge.cli.common import RESTART, VERSION, complain, run_program
     from loopgauge.simulated_gateway import feeds_of, read_ports, solder
     from yaml_models.bad_file import BadFile
     from yaml_models.files import load
@@ -49,4 +49,5 @@ def run(args: argparse.Namespace) -> int:
         return complain(f"{args.file}: {error}", 2)
     except (BadFile, ValueError) as error:
         return complain(error, 2)
-    return run_program(agent.run, expected=(Fatal,))
+    code = run_program(agent.run, expected=(Fatal,))
+    return RESTART if code == 0 and agent.restarting else code

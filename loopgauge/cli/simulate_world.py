@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Tell the days of a scenario, as fast as the machine can: what every quantity of the world was and what each meter showed
-at every step, and what happened (deposits, emptyings, lids, cleanings, faults) to the second.
+at every step, and what happened (deposits, emptyings, lids, rounds, weighings, rain, overflows, shortages, cleanings,
+faults) to the second.
 
 Writes FOLDER/story.db, a whole day at a time; interrupted, it goes on where it was when run again. The same scenario
 and seed give the same file, byte for byte, whatever the number of workers. `loopgauge simulate trace FOLDER` reads it.
 
 Shipped scenarios: {shipped}.
-A guide to writing one: docs/writing-a-scenario.md.
+A guide to writing one: docs/writing-a-scenario.md; its keys: `loopgauge simulate keys SECTION`.
 """
 _DAY_S = 86_400
 _DAYS_ALONE_MAX = 4

@@ -9,30 +9,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from data_contract.cause import Missing
 from data_contract.civil import CLOCK_VARIABLE, ScaledClock
-from device_profiles.library import Library
 from loopgauge.demo import sites, story, summary
 from loopgauge.demo.broker import DemoBroker, free_port, start_broker
+from loopgauge.demo.chosen import ORIGIN, Chosen
 from loopgauge.demo.judgement import judge_run
 from loopgauge.demo.processes import Child, ChildFailed, start_verb
 from series_store.open import open_reader, provision
 from series_store.port import Unavailable
-from simulators.load_scenario import Loaded, find, load_scenario, with_seed
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 HISTORY_DAYS = 14
+"""How much history a demo makes unless it is told otherwise."""
 EVERY_S = (60, 120, 240, 300, 600)
 """Sampling and seal intervals, in simulated s: a gateway has the shortest that asks it often enough, not too often."""
 ROUNDS_PER_S_MAX = 5.0
@@ -41,13 +42,19 @@ BIN_ROUNDS_PER_S_MAX = 8.0
 LEAD_S = 8.0
 """Real time that the programs get to start before the first whole hour."""
 START_S_MAX = 60.0
+SEAL_EVERY_REAL_S = 1.0
 TAIL_ROUNDS = 3
 """Sampling intervals beyond the live period, so that readings lie on both sides of its end."""
+MAKE_S_MAX = 120.0
+"""How long the history of a small city may take to be made."""
 DRAIN_S_MAX = 120.0
-"""How long the end waits for the rest of the history to be stored."""
+"""How long the end waits for the rest of it to be stored."""
+SMALL_METERS = 20
 HISTORY_TOLERANCE_MS = 1000
 FOREVER_MS = 2**53
 MARKER = ".loopgauge-demo"
+NICE = {"rollup": 10, "console": 10}
+"""Program -> how far it gives way. Meters and gateways run against the clock, these do not."""
 
 
 class DemoFailed(Exception):
@@ -58,14 +65,16 @@ class DemoFailed(Exception):
 class Options:
     """What the command line says."""
 
+    chosen: Chosen
     seconds: float | None
     report: Path | None
     port: int
-    seed: int
     speed: float
     broker: str
     folder: Path
-    scenario: str = "demo"
+    every_s: int | None = None
+    """How often every device is read, in simulated s; None: as often as a small machine can."""
+    history_days: int = HISTORY_DAYS
     profiles: Path | None = None
     """Folder with profiles that the agents go by instead of the catalog's."""
 
@@ -93,12 +102,12 @@ class Demo:
         self.options = options
         self.folder = options.folder
         self.origin_ms = _origin_ms(options.speed)
-        self.begin_ms = self.origin_ms - HISTORY_DAYS * 24 * HOUR_MS
+        self.begin_ms = self.origin_ms - options.history_days * 24 * HOUR_MS
         self.clock = ScaledClock(origin_ms=self.origin_ms, real_origin_ms=0, speed=options.speed)
         self.store = f"sqlite:{self.folder / 'store'}"
         self.record = self.folder / "record.db"
         self.assets = self.folder / "assets.yaml"
-        self.loaded: Loaded = with_seed(load_scenario(find(options.scenario), Library().load), options.seed)
+        self.loaded = options.chosen.loaded
         self.gateways = sites.gateways(self.loaded.scenario)
         self._children: list[Child] = []
         self._broker: DemoBroker | None = None
@@ -111,18 +120,30 @@ class Demo:
     @property
     def past(self) -> story.Past:
         """The history before the demo's clock begins."""
-        options = self.options
-        return story.Past(options.scenario, options.seed, self.record, self.begin_ms, self.origin_ms, options.profiles)
+        path, seed = self.options.chosen.path, self.loaded.scenario.seed
+        return story.Past(path, seed, self.record, self.begin_ms, self.origin_ms, self.options.profiles)
+
+    @property
+    def size(self) -> float:
+        """How much history there is to make, as a multiple of what a small city with two weeks has; at least 1."""
+        return max(1.0, len(self.loaded.scenario.meters) / SMALL_METERS * self.options.history_days / HISTORY_DAYS)
 
     def every_s(self, gateway: str) -> int:
         """How often a gateway reads its devices, in simulated s."""
+        if self.options.every_s is not None:
+            return self.options.every_s
         weighs = any(name in self.loaded.scenario.bins for name in sites.devices_of(self.loaded.scenario, gateway))
         rounds_max = BIN_ROUNDS_PER_S_MAX if weighs else ROUNDS_PER_S_MAX
         return next((every for every in EVERY_S if self.options.speed / every <= rounds_max), EVERY_S[-1])
 
+    def seal_every_s(self, gateway: str) -> int:
+        """How often it seals, in simulated s: whole slots, and a real second, so that a slow answer is waited for."""
+        every_s = self.every_s(gateway)
+        return every_s * max(1, math.ceil(SEAL_EVERY_REAL_S * self.options.speed / every_s))
+
     async def _verb(self, name: str, *words: str) -> Child:
         env = {**os.environ, CLOCK_VARIABLE: self.clock.text(), "PYTHONUNBUFFERED": "1"}
-        child = await start_verb(name, words, folder=self.folder, env=env)
+        child = await start_verb(name, words, folder=self.folder, env=env, nice=NICE.get(name, 0))
         self._children.append(child)
         return child
 
@@ -133,12 +154,10 @@ class Demo:
 
     async def start(self) -> None:
         """The history; then the clock, and everything but the agents, until it listens; then the agents."""
-        assets = resources.files("loopgauge.demo").joinpath("assets.yaml").read_text("utf-8")
-        self.assets.write_text(assets.replace("{origin}", _iso(self.begin_ms)), "utf-8")
+        self.assets.write_text(self.options.chosen.assets.replace(ORIGIN, _iso(self.begin_ms)), "utf-8")
         await provision(self.store)
-        await story.make(
-            self.past, {name: self._site_file(name, {}, 1883, "past-") for name in self.gateways}, self.folder
-        )
+        past_sites = {name: self._site_file(name, {}, 1883, "past-") for name in self.gateways}
+        await story.make(self.past, past_sites, self.folder, within_s=MAKE_S_MAX * self.size)
         self.clock = ScaledClock(self.origin_ms, int(time.time() * 1000), self.options.speed)
         ports = self.folder / "ports.json"
         await self._verb("world", *self._world_words(ports))
@@ -155,8 +174,8 @@ class Demo:
             await self._agent(name, self._site_file(name, places, self._broker.port), ports)
 
     def _world_words(self, ports: Path) -> list[str]:
-        words = ["simulate", "modbus", "--scenario", self.options.scenario, "--seed", str(self.options.seed)]
-        words += ["--record", str(self.record), "--ports", str(ports), "--history", f"{HISTORY_DAYS}d"]
+        words = ["simulate", "modbus", "--scenario", str(self.past.scenario), "--seed", str(self.past.seed)]
+        words += ["--record", str(self.record), "--ports", str(ports), "--history", f"{self.options.history_days}d"]
         return words
 
     async def _agent(self, gateway: str, site: Path, ports: Path) -> None:
@@ -179,6 +198,7 @@ class Demo:
             profiles=self.loaded.profiles,
             places=places,
             every_s=self.every_s(gateway),
+            seal_every_s=self.seal_every_s(gateway),
             since=_iso(self.begin_ms),
             spool=str(self.folder / f"{gateway}.spool.db"),
             broker_port=broker_port,
@@ -247,7 +267,7 @@ class Demo:
             story.show(f"the rest of the history goes into the store: {share:4.0%}")
             return share >= 1
 
-        await self._until(done, "the history does not get into the store", DRAIN_S_MAX)
+        await self._until(done, "the history does not get into the store", DRAIN_S_MAX * self.size)
         story.show("")
 
     async def stop_agents(self) -> None:
@@ -257,6 +277,11 @@ class Demo:
         for agent, code in zip(agents, await asyncio.gather(*[agent.stop() for agent in agents]), strict=True):
             if code != 0:
                 raise DemoFailed(f"{agent.name} ended with {code}: {agent.last_words()}")
+
+    def may_miss(self) -> list[str]:
+        """Causes of missing readings that are no fault of the line: a person asked for them."""
+        of_faults = self.options.chosen.causes_of_faults(origin_ms=self.begin_ms, to_ms=self.now_ms())
+        return [*of_faults, *([Missing.OVERRUN.value] if self.options.every_s is not None else [])]
 
     async def stop(self) -> None:
         """End every program, the readers first."""
@@ -304,8 +329,12 @@ async def demo(options: Options) -> int:
     report |= {
         "store": "sqlite",
         "broker": options.broker,
-        "seed": options.seed,
+        "scenario": run.loaded.scenario.scenario,
+        "seed": run.loaded.scenario.seed,
         "speed": options.speed,
+        "every_s": {gateway: run.every_s(gateway) for gateway in run.gateways},
+        "clock": run.clock.text(),
+        "may_miss": run.may_miss(),
         "live_seconds": round(run.clock.real_s(to_ms - from_ms), 1),
         "seconds": round(time.monotonic() - began_s, 1),
     }

@@ -14,7 +14,7 @@ from rollups.ask import ask
 from rollups.library import load_assets, load_catalog
 from rollups.report import lines
 from series_store.open import open_figures, open_reader
-from simulators.truth.figures import TrueFigure, Truth
+from simulators.truth.figures import TrueFigure, Truth, not_shown
 from simulators.truth.record import Record
 
 
@@ -35,6 +35,7 @@ async def judge_run(
     `tolerance_ms` is how far a stamp may be from the record's: in the history, and live.
     """
     served, reader = Record.open_readonly(record), open_reader(store)
+    scenario = Truth(record=served).scenario
     try:
         judge = partial(judge_gateway, served, reader, now_ms=now_ms)
         history = [await judge(name, to_ms=origin_ms, tolerance_ms=tolerance_ms[0]) for name in gateways]
@@ -43,7 +44,16 @@ async def judge_run(
         await reader.close()
         served.close()
     indicators = await judge_indicators(store=store, record=record, assets=assets, live=live)
-    return {"readings": added(readings), "history": added(history), "indicators": indicators}
+    return {
+        "readings": added(readings),
+        "history": added(history),
+        "indicators": indicators,
+        "not_judged": [
+            {"id": figure, "area": area, "no_meter": list(missing)}
+            for (figure, area), missing in not_shown(scenario).items()
+            if missing
+        ],
+    }
 
 
 async def judge_indicators(*, store: str, record: Path, assets: Path, live: tuple[int, int]) -> list[dict[str, Any]]:
@@ -51,7 +61,9 @@ async def judge_indicators(*, store: str, record: Path, assets: Path, live: tupl
     register, catalog = load_assets(assets), load_catalog()
     served, reader, figures = Record.open_readonly(record), open_reader(store), open_figures(store, writes=False)
     try:
-        true = Truth(record=served).indicators(*live)
+        truth = Truth(record=served)
+        no_meter = not_shown(truth.scenario)
+        true = [figure for figure in truth.indicators(*live) if not no_meter[figure.id, figure.area]]
         found = await ask(
             reader=reader, figures=figures, assets=register, catalog=catalog, from_ms=live[0], to_ms=live[1]
         )

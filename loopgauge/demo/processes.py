@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 STOP_S_MAX = 15.0
@@ -19,9 +20,10 @@ class ChildFailed(Exception):
     """A program of the demo ended by itself; the message says which, and its last words."""
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the supervisor is gone, however it went."""
+def _die_with_parent(nice: int) -> None:
+    """Ask the kernel for SIGTERM when the supervisor is gone, however it went; and give way to others by `nice`."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    os.nice(nice)
 
 
 class Child:
@@ -67,7 +69,9 @@ class Child:
         return self._process.returncode
 
 
-async def start_child(name: str, command: Sequence[str], *, folder: Path, env: Mapping[str, str]) -> Child:
+async def start_child(
+    name: str, command: Sequence[str], *, folder: Path, env: Mapping[str, str], nice: int = 0
+) -> Child:
     """Start a program whose output goes to `folder/name.log`."""
     log = folder / f"{name}.log"
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -79,14 +83,14 @@ async def start_child(name: str, command: Sequence[str], *, folder: Path, env: M
             stderr=descriptor,
             env=dict(env),
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(_die_with_parent, nice),
         )
     finally:
         os.close(descriptor)
     return Child(name, process, log)
 
 
-async def start_verb(name: str, words: Sequence[str], *, folder: Path, env: Mapping[str, str]) -> Child:
+async def start_verb(name: str, words: Sequence[str], *, folder: Path, env: Mapping[str, str], nice: int = 0) -> Child:
     """Start `loopgauge WORDS…` under this Python."""
     command = [sys.executable, "-m", "loopgauge.cli.main", *words]
-    return await start_child(name, command, folder=folder, env=env)
+    return await start_child(name, command, folder=folder, env=env, nice=nice)

@@ -9,8 +9,8 @@ from device_profiles.profile import Profile
 from simulators.parts.meter import Meter
 from simulators.scenario import Scenario
 
-PINS: Mapping[str, int] = {"dout_pin": 5, "clock_pin": 6, "door_pin": 13}
-"""Where the demo's load cell sits on its gateway, by GPIO number."""
+PINS = ((5, 6, 13), (16, 17, 18), (19, 20, 21), (22, 23, 24), (25, 26, 27), (2, 3, 4), (7, 8, 9), (10, 11, 12))
+"""Where the load cells sit on their gateway, by GPIO number: data, clock, door."""
 RATE_HZ = 80
 """At 10 conversions a second a reading would take half a minute of a demo's time."""
 ON_PINS = "avia-hx711"
@@ -35,6 +35,19 @@ def on_pins(scenario: Scenario, gateway: str) -> bool:
     return any(scenario.meters[device].profile == ON_PINS for device in devices_of(scenario, gateway))
 
 
+def cannot_stand(scenario: Scenario) -> str | None:
+    """Why a demo cannot put gateways to these meters: where, what, and the mend; None if it can."""
+    for name, line in scenario.lines.items():
+        if line.serial:
+            return f"lines.{name}.serial: a demo reads over TCP, as the pace of a serial line is real; leave it out"
+    for gateway in gateways(scenario):
+        on_pins = [device for device in devices_of(scenario, gateway) if scenario.meters[device].profile == ON_PINS]
+        if len(on_pins) > len(PINS):
+            number = f"gateway {gateway} has pins for {len(PINS)} load cells"
+            return f"meters.{on_pins[len(PINS)]}.gateway: {number}; give another gateway"
+    return None
+
+
 def site(
     gateway: str,
     *,
@@ -42,6 +55,7 @@ def site(
     profiles: Mapping[str, Profile],
     places: Places,
     every_s: float,
+    seal_every_s: float,
     since: str,
     spool: str,
     broker_port: int,
@@ -51,11 +65,12 @@ def site(
     `since` (ISO) is when its scales were calibrated.
     """
     buses, devices = {}, {}
+    pins = iter(PINS)
     for name in devices_of(scenario, gateway):
         meter = scenario.meters[name]
         profile = profiles[meter.profile]
         at = places.get(name, {})
-        buses[name] = _bus(meter.profile, at)
+        buses[name] = _on_pins(next(pins)) if meter.profile == ON_PINS else _bus(at)
         devices[name] = {
             "profile": meter.profile,
             "bus": name,
@@ -67,7 +82,7 @@ def site(
     return {
         "gateway": gateway,
         "board": gateway.replace("-", ""),
-        "seal_every_s": every_s,
+        "seal_every_s": seal_every_s,
         "spool": {"file": spool},
         "uplink": {"host": "127.0.0.1", "port": broker_port},
         "clock": {"trust": "always"},
@@ -78,7 +93,8 @@ def site(
 
 def _bin(scenario: Scenario, meter: Meter, since: str) -> dict[str, Any]:
     """The section of a meter that weighs a bin, none for any other."""
-    loads = [field for field, quantity in meter.fields.items() if quantity.endswith(".gross_kg")]
+    weighed = {f"{name}.gross_kg" for name in scenario.bins}
+    loads = [field for field, quantity in meter.fields.items() if quantity in weighed]
     doors = [field for field, quantity in meter.fields.items() if quantity.endswith(".door_open")]
     if not loads:
         return {}
@@ -92,9 +108,12 @@ def _bin(scenario: Scenario, meter: Meter, since: str) -> dict[str, Any]:
     return {"bin": said}
 
 
-def _bus(profile: str, at: Mapping[str, Any]) -> dict[str, Any]:
-    if profile == ON_PINS:
-        return {"type": "hx711", **PINS, "rate_hz": RATE_HZ}
+def _on_pins(pins: tuple[int, int, int]) -> dict[str, Any]:
+    dout, clock, door = pins
+    return {"type": "hx711", "dout_pin": dout, "clock_pin": clock, "door_pin": door, "rate_hz": RATE_HZ}
+
+
+def _bus(at: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "modbus_tcp", "host": at.get("host", "127.0.0.1"), "port": at.get("port", 502)}
 
 

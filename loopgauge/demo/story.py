@@ -17,7 +17,6 @@ from loopgauge.demo.processes import Child, start_child
 from series_store.open import open_reader
 from series_store.port import Unavailable
 
-MAKE_S_MAX = 120.0
 LOOK_S = 0.2
 
 
@@ -25,7 +24,7 @@ LOOK_S = 0.2
 class Past:
     """Which history: of the world `scenario` and `seed`, from its begin until its end, ms UTC."""
 
-    scenario: str
+    scenario: Path
     seed: int
     record: Path
     begin_ms: int
@@ -39,18 +38,18 @@ def show(text: str) -> None:
         print("\r" + text.ljust(78)[:78] + "\r", end="", file=sys.stderr, flush=True)
 
 
-async def make(past: Past, sites: Mapping[str, Path], folder: Path) -> None:
+async def make(past: Past, sites: Mapping[str, Path], folder: Path, *, within_s: float) -> None:
     """Fill the spool of each gateway. Raises ChildFailed with the last words of one that cannot."""
     children: list[Child] = []
     try:
         for gateway, site in sites.items():
             children.append(await start_child(f"past-{gateway}", _command(past, site), folder=folder, env=os.environ))
-        async with asyncio.timeout(MAKE_S_MAX):
+        async with asyncio.timeout(within_s):
             while sum(child.done() for child in children) < len(children):
                 show(f"making the history: {_least(children):4.0%}")
                 await asyncio.sleep(LOOK_S)
     except TimeoutError:
-        raise OSError(f"the history takes longer than {MAKE_S_MAX:g} s; see the logs in {folder}") from None
+        raise OSError(f"the history takes longer than {within_s:g} s; see the logs in {folder}") from None
     finally:
         show("")
         for child in children:
@@ -59,7 +58,7 @@ async def make(past: Past, sites: Mapping[str, Path], folder: Path) -> None:
 
 def _command(past: Past, site: Path) -> list[str]:
     words = [sys.executable, "-m", "loopgauge.demo.past", "--site", str(site), "--record", str(past.record)]
-    words += ["--scenario", past.scenario, "--seed", str(past.seed)]
+    words += ["--scenario", str(past.scenario), "--seed", str(past.seed)]
     words += ["--begin-ms", str(past.begin_ms), "--end-ms", str(past.end_ms)]
     return words + (["--profiles", str(past.profiles)] if past.profiles else [])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 ERROR_MAX = 0.001
@@ -31,7 +31,8 @@ def relative_error(value: float | None, truth: float | None) -> float | None:
 
 def faults(report: Mapping[str, Any]) -> list[str]:
     """What is wrong with a run, one line each; empty: nothing."""
-    found = [fault for key, name in PERIODS.items() for fault in _faults_of(name, report[key])]
+    may_miss = report.get("may_miss", ())
+    found = [fault for key, name in PERIODS.items() for fault in _faults_of(name, report[key], may_miss)]
     if not report["indicators"]:
         found.append("there is no indicator")
     for indicator in report["indicators"]:
@@ -55,9 +56,10 @@ def _faults_of_indicator(indicator: Mapping[str, Any], live_s: float, simulated_
         yield f"{name}: {of_world:+.2%} from the truth; the combined class of its meters is {combined:.3g} %"
 
 
-def _faults_of(name: str, readings: Mapping[str, Any]) -> Iterator[str]:
-    if readings["missing"]:
-        causes = ", ".join(f"{number} {cause}" for cause, number in readings["missing"].items())
+def _faults_of(name: str, readings: Mapping[str, Any], may_miss: Collection[str]) -> Iterator[str]:
+    missing = {cause: number for cause, number in readings["missing"].items() if cause not in may_miss}
+    if missing:
+        causes = ", ".join(f"{number} {cause}" for cause, number in missing.items())
         yield f"{name}: readings are missing: {causes}"
     if readings["duplicates"]:
         yield f"{name}: {readings['duplicates']} stored readings were never served"
@@ -76,7 +78,10 @@ def lines(report: Mapping[str, Any]) -> Sequence[str]:
             f" {readings['redelivered']} sent more than once"
         )
         said += [f"  missing: {number} by {cause}" for cause, number in readings["missing"].items()]
-    return [*said, *table([HEAD, *map(_row, report["indicators"])])]
+    said += table([HEAD, *map(_row, report["indicators"])])
+    for figure in report.get("not_judged", ()):
+        said.append(f"not judged: {figure['id']} ({figure['area']}): no meter shows {', '.join(figure['no_meter'])}")
+    return said
 
 
 def _row(indicator: Mapping[str, Any]) -> tuple[str, ...]:

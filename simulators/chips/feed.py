@@ -111,10 +111,13 @@ class FeedServer:
 
 
 class FeedClient:
-    """The chip's side. It blocks its thread for at most REPLY_S at a time."""
+    """The chip's side. It blocks its thread for at most `reply_s` at a time."""
 
-    def __init__(self, *, host: str, port: int, mono_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, host: str, port: int, reply_s: float = REPLY_S, mono_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._address = (host, port)
+        self._reply_s = reply_s
         self._mono_s = mono_s
         self._connection: socket.socket | None = None
         self._retry_s = 0.0
@@ -149,12 +152,12 @@ class FeedClient:
             if self._mono_s() < self._retry_s:
                 raise ConnectionError
             self._retry_s = self._mono_s() + RECONNECT_S
-            self._connection = socket.create_connection(self._address, timeout=REPLY_S)
+            self._connection = socket.create_connection(self._address, timeout=self._reply_s)
             self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._connection
 
     def _line(self, connection: socket.socket) -> bytes:
-        held, end_s = b"", self._mono_s() + REPLY_S
+        held, end_s = b"", self._mono_s() + self._reply_s
         while not held.endswith(b"\n"):
             left_s = end_s - self._mono_s()
             if len(held) > LINE_BYTES_MAX or left_s <= 0:

@@ -14,7 +14,7 @@ from typing import Any
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory, MockPin
 
-from simulators.chips.sensed import Sense
+from simulators.chips.sensed import Pending, Sensed, SenseSoon
 
 POWER_DOWN_NS = 60_000
 """A clock that is high for longer switches the chip off; the falling edge after it is a reset."""
@@ -30,7 +30,7 @@ _PULSES_MIN, _PULSES_MAX = 25, 27
 class Hx711Chip:
     """One chip. Times are ns of `now_ns`, rates conversions per second."""
 
-    def __init__(self, *, sense: Sense, now_ns: Callable[[], int] = time.monotonic_ns, rate_hz: int = 10) -> None:
+    def __init__(self, *, sense: SenseSoon, now_ns: Callable[[], int] = time.monotonic_ns, rate_hz: int = 10) -> None:
         self._sense = sense
         self._now_ns = now_ns
         self._period_ns = 1_000_000_000 // rate_hz
@@ -99,13 +99,14 @@ class Hx711Chip:
         if self._next_input != self._input:
             due_ns = self._chosen_ns + SETTLE_PERIODS * self._period_ns
         if now_ns >= due_ns:
-            self._due_ns = now_ns + self._period_ns - (now_ns - due_ns) % self._period_ns
-            self._convert()
+            sensed = self._sense(self._next_input) if self.plugged else None
+            if not isinstance(sensed, Pending):
+                self._due_ns = now_ns + self._period_ns - (now_ns - due_ns) % self._period_ns
+                self._convert(sensed)
         return now_ns
 
-    def _convert(self) -> None:
+    def _convert(self, sensed: Sensed | None) -> None:
         self._input = self._next_input
-        sensed = self._sense(self._input) if self.plugged else None
         if sensed is not None and not sensed.powered:
             self._begin(self._now_ns(), settle=True)
             return

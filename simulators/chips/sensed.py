@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +18,13 @@ class Sensed:
 
 Sense = Callable[[int], Sensed | None]
 """What the load cell gives for an input (25: A at 128, 26: B at 32, 27: A at 64); None: the chip gets nothing."""
+
+
+class Pending(Enum):
+    """The conversion goes on: what it gives is not known yet."""
+
+    UNDER_WAY = "under way"
+
+
+SenseSoon = Callable[[int], Sensed | Pending | None]
+"""Like `Sense`, but it never waits: a conversion lasts until there is something to give."""

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from simulators.fleet.batches import Made, Sealed
 from simulators.fleet.plan import FleetPlan
+from simulators.sqlite_file import open_for_reading, open_for_writing, transaction
 
 RECORD_BYTES_MAX = 16 * 1024**3
 """Largest record; a fleet that cannot note what it sends sends nothing more."""
 
-_PAGE_BYTES = 4096
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sent (
@@ -60,12 +60,8 @@ class FleetRecorder:
         if self._path.exists():
             raise RecordError(f"{self._path}: is there already; give another file, or delete this one")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self._path, isolation_level=None)
-            self._db.executescript(
-                f"PRAGMA page_size={_PAGE_BYTES}; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
-                f" PRAGMA max_page_count={RECORD_BYTES_MAX // _PAGE_BYTES}; {_TABLES}"
-            )
+            self._db = open_for_writing(self._path, bytes_max=RECORD_BYTES_MAX, watched=True)
+            self._db.executescript(_TABLES)
             self._db.execute("INSERT INTO meta VALUES ('plan', ?)", (json.dumps(self._plan.as_json()),))
         except (OSError, sqlite3.Error) as error:
             raise RecordError(f"{self._path}: cannot keep a record here: {error}; choose another file") from None
@@ -87,12 +83,9 @@ class FleetRecorder:
             for sealed, made in batches
         ]
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR IGNORE INTO sent VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            self._db.execute("COMMIT")
+            with transaction(self._db):
+                self._db.executemany("INSERT OR IGNORE INTO sent VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
             raise RecordError(f"{self._path}: the record takes no more rows: {error}; free the disk") from None
 
     def close(self) -> None:
@@ -113,7 +106,7 @@ class FleetRecord:
     def open_readonly(cls, path: Path) -> Self:
         """Open a record. Raises RecordError."""
         try:
-            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            db = open_for_reading(path)
             (plan,) = db.execute("SELECT value FROM meta WHERE key = 'plan'").fetchone()
             return cls(db=db, plan=FleetPlan.from_json(json.loads(plan)))
         except (sqlite3.Error, TypeError, ValueError) as error:

@@ -30,7 +30,7 @@ class Holiday(PartModel):
     """Days off, from the first to the last of them."""
 
     title: str = Field(default="", description="what people call it")
-    first: date = Field(description="first day")
+    first: date = Field(examples=["2026-10-01"], description="first day")
     last: date | None = Field(default=None, description="last day; default: the first")
 
     @property
@@ -43,6 +43,9 @@ class Calendar(PartModel):
     """Which day is a workday. Holidays and the days worked instead are decreed year by year, so they are data."""
 
     utc_offset_h: UtcOffset = Field(default=8.0, description="local time less UTC, in h")
+    years: tuple[Annotated[int, Field(ge=1970, le=2200)], ...] = Field(
+        default=(), max_length=100, description="years whose decrees it holds; default: whichever it has days of"
+    )
     weekend: tuple[Weekday, ...] = Field(default=("saturday", "sunday"), max_length=6, description="days of rest")
     holidays: tuple[Holiday, ...] = Field(default=(), max_length=2000, description="days off")
     working_days: tuple[date, ...] = Field(

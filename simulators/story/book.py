@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from simulators.sqlite_file import open_for_reading, open_for_writing, transaction
 from simulators.story.happenings import Happening
 from simulators.story.packing import Column, unpack
 from simulators.story.shares import Row
@@ -22,7 +23,6 @@ BOOK_BYTES_MAX = 256 * 1024**3
 """Largest file; a day that would make it larger is refused."""
 _SERIES_MAX = 1 << 20
 
-_PAGE_BYTES = 4096
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE series (id INTEGER PRIMARY KEY, device TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (device, name));
@@ -59,10 +59,7 @@ class BookWriter:
         """Begin a story, or go on with one of the same `meta`; gives back how many days it holds already."""
         assert len(names) < _SERIES_MAX
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = db = sqlite3.connect(self.path, isolation_level=None)
-            db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
-            db.execute(f"PRAGMA max_page_count={BOOK_BYTES_MAX // _PAGE_BYTES}")
+            self._db = db = open_for_writing(self.path, bytes_max=BOOK_BYTES_MAX)
             if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 self._begin(db, meta, names)
             held = dict(db.execute("SELECT key, value FROM meta"))
@@ -77,37 +74,27 @@ class BookWriter:
         return days
 
     def _begin(self, db: sqlite3.Connection, meta: Mapping[str, str], names: Sequence[tuple[str, str]]) -> None:
-        script = "".join(f"{statement};" for statement in _TABLES.strip().split(";") if statement.strip())
-        db.executescript(f"BEGIN IMMEDIATE; {script}")
-        db.executemany("INSERT INTO meta VALUES (?, ?)", sorted(meta.items()))
-        db.executemany("INSERT INTO series VALUES (?, ?, ?)", [(n, *name) for n, name in enumerate(names)])
-        db.execute("COMMIT")
+        with transaction(db):
+            for statement in _TABLES.split(";"):
+                db.execute(statement)
+            db.executemany("INSERT INTO meta VALUES (?, ?)", sorted(meta.items()))
+            db.executemany("INSERT INTO series VALUES (?, ?, ?)", [(n, *name) for n, name in enumerate(names)])
 
     def write(self, number: int, begin_ms: int, rows: Iterable[Row], told: Iterable[Happening]) -> None:
         """Add a whole day, whatever the order of its rows."""
         assert self._db is not None, "open it first"
         chunks = sorted((number * _SERIES_MAX + self._ids[row.device, row.name], row.data) for row in rows)
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT INTO chunk VALUES (?, ?)", chunks)
-            self._db.executemany("INSERT INTO happening VALUES (?, ?, ?, ?, ?)", sorted(told))
-            self._db.execute("INSERT INTO day VALUES (?, ?)", (number, begin_ms))
-            self._db.execute("COMMIT")
+            with transaction(self._db):
+                self._db.executemany("INSERT INTO chunk VALUES (?, ?)", chunks)
+                self._db.executemany("INSERT INTO happening VALUES (?, ?, ?, ?, ?)", sorted(told))
+                self._db.execute("INSERT INTO day VALUES (?, ?)", (number, begin_ms))
         except sqlite3.Error as error:
-            self._roll_back()
             raise BookError(f"{self.path}: takes no more days: {error}; free the disk and run again") from None
-        except BaseException:
-            self._roll_back()
-            raise
-
-    def _roll_back(self) -> None:
-        if self._db is not None and self._db.in_transaction:
-            self._db.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""
         if self._db is not None:
-            self._roll_back()
             self._db.close()
             self._db = None
 
@@ -124,7 +111,7 @@ class Book:
         """Open the story in a folder, or its file. BookError if there is none."""
         file = path / NAME if path.is_dir() else path
         try:
-            db = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            db = open_for_reading(file)
             held = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
             db.execute("SELECT count(*) FROM chunk").fetchone()
         except sqlite3.Error as error:

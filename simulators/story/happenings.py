@@ -1,7 +1,7 @@
 """What happened, to the second, read off the quantities of the world themselves.
 
 A count that rises and a lid that opens are looked at second by second, so every part that has such a quantity tells its
-events, and what they add up to is what its total rose by.
+events, and what they add up to is what its total rose by. Spells of rain and the like are quantities beyond a limit.
 """
 
 from __future__ import annotations
@@ -20,10 +20,31 @@ RISES: dict[str, str] = {
     "mass_in_kg": "deposit",
     "mass_out_kg": "emptying",
     "membranes.cleanings": "cleaning",
+    "collected_kg": "loading",
+    "delivered_kg": "delivery",
+    "weighbridge.net_total_kg": "weighing",
+    "rounds": "round",
 }
 """What a total is called behind its part -> what its rise is called; the value is how much it rose by."""
 SWITCHES: dict[str, tuple[str, str]] = {"door_open": ("door_open", "door_close")}
 """What a quantity of 0 and 1 is called behind its part -> what going up and going down is called."""
+
+
+class Spell(NamedTuple):
+    """While a quantity is at least, or else less than, `limit` there is `what`."""
+
+    what: str
+    limit: float
+    at_least: bool = True
+
+
+SPELLS: dict[str, Spell] = {
+    "rain_mm_h": Spell("rain", 0.1),
+    "overflow.flow_m3_h": Spell("overflow", 1e-6),
+    "supply_share": Spell("shortage", 1.0 - 1e-9, at_least=False),
+}
+"""What a rate is called behind its part -> what its spells are called; they begin and end as NAME_begin and NAME_end.
+The value is the quantity's. One that is over within a minute may be missed."""
 
 DIGITS = 6
 _MINUTE_MS = 60_000
@@ -41,7 +62,7 @@ class Happening(NamedTuple):
 
 def told_by(names: Iterable[str]) -> list[str]:
     """Those of these quantities that tell of events."""
-    endings = (*RISES, *SWITCHES)
+    endings = (*RISES, *SWITCHES, *SPELLS)
     return [name for name in names if name.partition(".")[2] in endings]
 
 
@@ -52,6 +73,8 @@ def happenings(world: World, names: Iterable[str], begin_ms: int, end_ms: int) -
         part, _, what = name.partition(".")
         if what in RISES:
             found += [Happening(t, RISES[what], part, rise) for t, rise in _rises(world, name, begin_ms, end_ms)]
+        elif what in SPELLS:
+            found += _spells(world, name, begin_ms, end_ms)
         else:
             up, down = SWITCHES[what]
             found += [Happening(t, up if on else down, part, on) for t, on in _turns(world, name, begin_ms, end_ms)]
@@ -88,6 +111,28 @@ def _turns(world: World, name: str, begin_ms: int, end_ms: int) -> Iterator[tupl
     seen = _seen(world, name, seconds)
     for n in np.flatnonzero(np.diff(seen)):
         yield int(seconds[n + 1]), float(seen[n + 1])
+
+
+def _spells(world: World, name: str, begin_ms: int, end_ms: int) -> Iterator[Happening]:
+    """Begins and ends of the spells of a quantity; only minutes in which it turns are looked at by the second."""
+    part, _, what = name.partition(".")
+    spell = SPELLS[what]
+
+    def on(t_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+        seen = world.column(name, np.maximum(t_ms, world.origin_ms))
+        found: NDArray[np.bool_] = ((seen >= spell.limit) == spell.at_least) & (t_ms >= world.origin_ms)
+        return found
+
+    edges = np.append(
+        np.arange(begin_ms - SECOND_MS, end_ms - SECOND_MS, _MINUTE_MS, dtype=np.int64), end_ms - SECOND_MS
+    )
+    for n in np.flatnonzero(np.diff(on(edges))):
+        seconds = np.arange(edges[n], edges[n + 1] + 1, SECOND_MS, dtype=np.int64)
+        turned = on(seconds)
+        for at in np.flatnonzero(np.diff(turned)):
+            t_ms = int(seconds[at + 1])
+            value = round(world.value(name, t_ms), DIGITS)
+            yield Happening(t_ms, f"{spell.what}_{'begin' if turned[at + 1] else 'end'}", part, value)
 
 
 def _seen(world: World, name: str, t_ms: NDArray[np.int64]) -> NDArray[np.float64]:

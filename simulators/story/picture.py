@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulators.scenario import Scenario
 from simulators.story import svg
 from simulators.story.calendar import DAY_MS, Times
-from simulators.story.happenings import Happening
+from simulators.story.happenings import SPELLS, Happening
 from simulators.story.panels import Panel, panels, titles
 
 Column = NDArray[np.float64]
@@ -28,11 +28,18 @@ _POINTS_MAX = 480
 
 MARKED = {"emptying": "emptied 清运", "cleaning": "cleaned 清洗"}
 _KINDS = {
-    "deposit": "Deposits 投放",
-    "emptying": "Emptyings 清运",
-    "door_open": "Lid opened 开门",
-    "cleaning": "Cleanings 清洗",
+    "rain": ("Rain 降雨", "#56b4e9"),
+    "overflow": ("Overflow 溢流", "#c0392b"),
+    "shortage": ("Shortage 供水不足", "#c0392b"),
+    "deposit": ("Deposits 投放", "#0072b2"),
+    "emptying": ("Emptyings 清运", "#d55e00"),
+    "door_open": ("Lid opened 开门", "#009e73"),
+    "delivery": ("Unloaded 卸车", "#6a3d9a"),
+    "weighing": ("Weighed 过磅", "#4d4d4d"),
+    "cleaning": ("Cleanings 清洗", "#cc79a7"),
 }
+"""Rows of the strip of events, from above: what happened, what it is called, and its colour."""
+_LASTING = frozenset(spell.what for spell in SPELLS.values())
 _FAULT, _MARK = "#c0392b", "#b03a2e"
 
 
@@ -187,10 +194,31 @@ def _hours(left: float, right: float, top: float, bottom: float) -> list[str]:
 
 def _rows(day: Day) -> list[tuple[str, str]]:
     """The rows of the strip of events, as kind and part."""
-    seen = {(each.kind, each.part) for each in day.happenings if each.kind in _KINDS}
+    seen = {(_kind(each), each.part) for each in day.happenings if _kind(each) in _KINDS}
     seen -= {("door_open", part) for kind, part in seen if kind == "deposit"}  # whoever puts in opens the lid
     order = list(_KINDS)
     return sorted(seen, key=lambda row: (order.index(row[0]), row[1]))[:60]
+
+
+def _kind(each: Happening) -> str:
+    """What it is in the strip: both ends of a spell are one kind."""
+    return each.kind.removesuffix("_begin").removesuffix("_end")
+
+
+def _bars(day: Day, kind: str, part: str) -> list[tuple[int, int, str]]:
+    """What is drawn in one row of the strip: from when to when, and what is said when the pointer rests on it."""
+    events = [each for each in day.happenings if (_kind(each), each.part) == (kind, part)]
+    if kind not in _LASTING:
+        return [(each.t_ms, each.t_ms, _said(day, each)) for each in events]
+    found, began_ms, said = [], day.begin_ms, ""
+    for each in events:
+        if each.kind.endswith("_begin"):
+            began_ms, said = each.t_ms, _said(day, each)
+        else:
+            found.append((began_ms, each.t_ms, said or _said(day, each)))
+    if events and events[-1].kind.endswith("_begin"):
+        found.append((began_ms, day.begin_ms + DAY_MS, said))
+    return found
 
 
 def _events_height(day: Day) -> float:
@@ -213,15 +241,14 @@ def _events(day: Day, y: float) -> list[str]:
 
     called = titles(day.scenario)
     for n, (kind, part) in enumerate(rows):
-        at, colour = top + n * _ROW_H, svg.COLOURS[list(_KINDS).index(kind)]
-        label = _cut(f"{_KINDS[kind]} · {called.get(part, part)}", 285)
+        at, (label, colour) = top + n * _ROW_H, _KINDS[kind]
+        label = _cut(f"{label} · {called.get(part, part)}" if part in called else label, 285)
         shapes.append(svg.text(left - 8, at + 12, label, size=10, anchor="end"))
-        for each in day.happenings:
-            if (each.kind, each.part) == (kind, part):
-                wide = 1.2 if kind in ("deposit", "door_open") else 3.5
-                shapes.append(
-                    svg.box(across(each.t_ms) - wide / 2, at + 2, wide, _ROW_H - 4, fill=colour, title=_said(day, each))
-                )
+        least = 1.2 if kind in ("deposit", "door_open") else 3.5
+        for from_ms, to_ms, said in _bars(day, kind, part):
+            wide = max(least, across(to_ms) - across(from_ms))
+            x = across(from_ms) - (least / 2 if wide == least else 0.0)
+            shapes.append(svg.box(x, at + 2, wide, _ROW_H - 4, fill=colour, title=said))
     for n, device in enumerate(broken, start=len(rows)):
         at = top + n * _ROW_H
         shapes.append(svg.text(left - 8, at + 12, _cut(f"Fault 故障 · {device}", 285), size=10, anchor="end"))

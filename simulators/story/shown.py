@@ -18,7 +18,7 @@ from data_contract.reading import FieldKind
 from device_profiles.profile import DecodeType, Profile, ProfileField
 from simulators import chance
 from simulators.faults import FaultPlan
-from simulators.parts.fault import Fault
+from simulators.parts.fault import LINE_FAULTS, Fault
 from simulators.parts.meter import Meter
 from simulators.scenario import Scenario
 from simulators.sensors.levels import level_of
@@ -36,8 +36,10 @@ KNOWN = frozenset(
     ]
 )
 """Keys of a meter whose meaning is computed here; a meter with any other is asked value by value."""
-HARMLESS = frozenset(("silent", "exception", "late", "nan"))
+HARMLESS = frozenset(("silent", "exception", "late", "nan", "torn", "garbage", "wrong_unit", "flapping", *LINE_FAULTS))
 """Faults that change no value, only whether it is heard."""
+PASSING = frozenset(("stuck", "spike", "saturated", "no_value", "wire_off", "power_down"))
+"""Faults that leave nothing behind; after any other a meter is asked value by value to the end."""
 
 TOLERANCE = 2e-13
 """By what relative error a column may miss a value before it is rounded."""
@@ -108,10 +110,14 @@ class ShownColumns:
             yield field, self._stepped(field, raw, t_ms)
 
     def _strange(self, t_ms: Times) -> bool:
-        """Whether a fault that is not known here may have changed what is shown by the last of these times."""
-        last_s = (int(t_ms.max()) - self._world.origin_ms) / 1000.0 if t_ms.size else 0.0
-        known = HARMLESS | {"reboot_reset"}
-        return any(fault.what not in known and fault.start_s <= last_s for fault in self._planned)
+        """Whether a fault that is not known here may have changed what is shown at one of these times."""
+        if not t_ms.size:
+            return False
+        first_s, last_s = ((int(each) - self._world.origin_ms) / 1000.0 for each in (t_ms.min(), t_ms.max()))
+        strange = (fault for fault in self._planned if fault.what not in HARMLESS | {"reboot_reset"})
+        return any(
+            fault.start_s <= last_s and (fault.end_s > first_s or fault.what not in PASSING) for fault in strange
+        )
 
     def _silent(self, t_ms: Times) -> NDArray[np.bool_]:
         """When whoever asks hears no value."""

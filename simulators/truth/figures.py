@@ -90,11 +90,7 @@ class Truth:
 
     def meter_of(self, quantity: str) -> tuple[str, str] | None:
         """The first (device, field) of the scenario that shows `quantity`."""
-        for device, meter in self.scenario.meters.items():
-            for field, shown in meter.fields.items():
-                if shown == quantity:
-                    return device, field
-        return None
+        return meter_of(self.scenario, quantity)
 
     def shown_rise(self, device: str, field: str, from_ms: int, to_ms: int) -> Rise | None:
         """How far a totaliser rose in [from, to) by its own display; None if it showed less than two readings.
@@ -108,6 +104,25 @@ class Truth:
         readings = [(t, value) for t, value in inside if value is not None]
         readings = ([before] if before else []) + readings + ([after] if after else [])
         return rise(unbroken(readings), from_ms, to_ms)
+
+
+def meter_of(scenario: Scenario, quantity: str) -> tuple[str, str] | None:
+    """The first (device, field) of a scenario that shows `quantity`."""
+    for device, meter in scenario.meters.items():
+        for field, shown in meter.fields.items():
+            if shown == quantity:
+                return device, field
+    return None
+
+
+def not_shown(scenario: Scenario) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(indicator, area) -> those of its totals that no meter shows; empty where meters show them all."""
+    return {
+        (ratio.id, ratio.area): tuple(
+            name for name in dict.fromkeys((*ratio.over, *ratio.under)) if meter_of(scenario, _shown_by(name)) is None
+        )
+        for ratio in ratios(scenario)
+    }
 
 
 _MASS_IN = ".mass_in_kg"

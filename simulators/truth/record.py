@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from simulators.sqlite_file import open_for_reading, open_for_writing, transaction
 from simulators.truth.rows import Served, Shown
 
 RECORD_BYTES_MAX = 16 * 1024**3
 """Largest record; beyond it notes fail, and with them the answers."""
 
-_PAGE_BYTES = 4096
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS served (
@@ -47,12 +47,8 @@ class RecordWriter:
     def open(self, meta: Mapping[str, str]) -> dict[str, str]:
         """Begin a record with `meta`, or go on with the one that exists; give back the meta that holds."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self._path, isolation_level=None)
-            self._db.executescript(
-                f"PRAGMA page_size={_PAGE_BYTES}; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
-                f" PRAGMA max_page_count={RECORD_BYTES_MAX // _PAGE_BYTES}; {_TABLES}"
-            )
+            self._db = open_for_writing(self._path, bytes_max=RECORD_BYTES_MAX, watched=True)
+            self._db.executescript(_TABLES)
             self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", meta.items())
             return dict(self._db.execute("SELECT key, value FROM meta"))
         except (OSError, sqlite3.Error) as error:
@@ -75,12 +71,9 @@ class RecordWriter:
         if self._db is None:
             raise RecordError(f"{self._path}: the record is closed; open it first")
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(sql, rows)
-            self._db.execute("COMMIT")
+            with transaction(self._db):
+                self._db.executemany(sql, rows)
         except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
             raise RecordError(f"{self._path}: the record takes no more rows: {error}; free the disk") from None
 
     def close(self) -> None:
@@ -102,7 +95,7 @@ class Record:
         """Open an existing record. RecordError if there is none."""
         path = Path(path)
         try:
-            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            db = open_for_reading(path)
             db.execute("SELECT count(*) FROM meta").fetchone()
         except sqlite3.Error as error:
             raise RecordError(

@@ -1,38 +1,24 @@
-"""A bin: people put things in, a crew empties it, and while the lid is open around that a hand may lean on it.
+"""A bin at any moment: what it holds, what it weighs, and whether its lid is open, when a hand may lean on it.
 
-Events are made day by day from the seed and kept, so asking for any moment costs a search. Masses are whole grams:
-content = in - out holds to the last digit.
+What happened is made day by day from the seed; a few days are kept, so asking for any moment of them costs a search.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import deque
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulators import chance
 from simulators.parts.city import Bin
-from simulators.world import deposits
+from simulators.world.bin_days import LID_LEAD_MS_MAX, After, BinDay, BinDays, Column, Crew, Times
 from simulators.world.deposits import DAY_MS, HOUR_MS
-from simulators.world.heap import Heap, level_mm
+from simulators.world.heap import level_mm
+from simulators.world.kept_days import KeptDays
 from simulators.world.stepping import SteppingQuantity
 from simulators.world.surroundings import NOWHERE, Surroundings
-
-Column = NDArray[np.float64]
-Times = NDArray[np.int64]
-
-DAYS_MAX = 36_600
-"""Most days that a bin is followed for; beyond them asking is refused."""
-
-LID_LEAD_MS_MAX = 40_000
-"""Longest time by which the lid opens before anything is put in or taken out."""
-CREW_LATE_MS_MAX = 20 * 60_000
-WORTH_SHARE = 0.1
-"""The crew passes by a bin that holds less than this share of its capacity."""
 
 LEAN_KG_MAX = 4.0
 """Most that a hand, or the wind in an open lid, adds to the load or takes from it."""
@@ -40,29 +26,8 @@ LEANING_SHARE = 0.7
 """Share of openings in which somebody does."""
 _LEAN_EVERY_MS = 1500
 
-
-class _After(NamedTuple):
-    """How things stand from an event on."""
-
-    in_g: int
-    out_g: int
-    emptyings: int
-    held_ml: int = 0
-    """Volume of the content; 0 for a bin without a body."""
-    cone_share: float = 0.0
-    """How much of the highest cone stands on it."""
-
-
-class Crew(Protocol):
-    """A vehicle, as a bin sees it."""
-
-    def visits(self, day: int) -> Iterable[int]:
-        """When it comes by on local day `day`, in ms UTC, in order."""
-        ...
-
-    def takes(self, t_ms: int, held_g: int, held_share: float) -> bool:
-        """Whether it takes what the bin holds at `t_ms`."""
-        ...
+DAYS_KEPT_MAX = 40
+"""Most days that are kept: a month is often asked for as one column, and a day is some 10 kB."""
 
 
 class Course:
@@ -78,27 +43,40 @@ class Course:
         around: Surroundings = NOWHERE,
         vehicle: Crew | None = None,
     ) -> None:
-        self._name, self._rule, self._seed, self._origin_ms = name, rule, seed, origin_ms
-        self._around, self._vehicle = around, vehicle
-        self._visits: deque[int] = deque()
-        self._heap = Heap(rule, of=chance.key(seed, name, "volume")) if rule.body is not None else None
+        self._rule = rule
         offset_h = rule.utc_offset_h if around.utc_offset_h is None else around.utc_offset_h
-        self._offset_ms = round(offset_h * HOUR_MS)
-        self._day = self._first_day = (origin_ms + self._offset_ms) // DAY_MS
-        self._times = [origin_ms]
-        self._after = [_After(0, 0, 0)]
-        self._opens: list[int] = []
-        self._closes: list[int] = []
-        self._crew_ms: int | None = None
-        self._crew_gone_ms = origin_ms
-        self._lid = chance.key(seed, name, "lid")
+        self._offset_ms = offset_ms = round(offset_h * HOUR_MS)
+        self._first_day = first_day = (origin_ms + offset_ms) // DAY_MS
+        days = BinDays(
+            name=name,
+            rule=rule,
+            seed=seed,
+            origin_ms=origin_ms,
+            offset_ms=offset_ms,
+            around=around,
+            vehicle=vehicle,
+        )
+        self._days = KeptDays(
+            lambda n, night: days.day(first_day + n, night), days.night0(), name=name, kept_max=DAYS_KEPT_MAX
+        )
         self._lean = chance.key(seed, name, "lean")
-        self._crew = chance.key(seed, name, "crew")
 
-    def after(self, t_ms: int) -> _After:
+    @property
+    def days_kept(self) -> int:
+        """How many days are in memory."""
+        return self._days.count
+
+    def after(self, t_ms: int) -> After:
         """What was put in and taken out up to and including `t_ms` (ms UTC). ValueError for a time too far away."""
-        self._reach(t_ms)
-        return self._after[max(0, bisect_right(self._times, t_ms) - 1)]
+        day = self._day(t_ms)
+        row = day.after[max(0, int(day.times.searchsorted(t_ms, side="right")) - 1)].tolist()
+        in_g, out_g, emptyings, held_ml = map(int, row[:4])
+        return After(in_g, out_g, emptyings, held_ml, row[4])
+
+    def changes(self, from_ms: int, to_ms: int) -> Iterator[int]:
+        """When something was put in or taken out in [from, to), in order."""
+        for n in range(self._number(from_ms), self._number(to_ms) + 1):
+            yield from (t_ms for t_ms in self._days.day(n).times[1:].tolist() if from_ms <= t_ms < to_ms)
 
     def taken_g(self, t_ms: int) -> int:
         """What was taken out at exactly `t_ms`, in g."""
@@ -111,9 +89,9 @@ class Course:
 
     def open_since_ms(self, t_ms: int) -> int | None:
         """When the lid that is open at `t_ms` was opened; None while it is closed."""
-        self._reach(t_ms)
-        at = bisect_right(self._opens, t_ms) - 1
-        return self._opens[at] if at >= 0 and t_ms < self._closes[at] else None
+        day = self._day(t_ms + LID_LEAD_MS_MAX)
+        at = int(day.opens.searchsorted(t_ms, side="right")) - 1
+        return int(day.opens[at]) if at >= 0 and t_ms < day.closes[at] else None
 
     def gross_kg(self, t_ms: int) -> float:
         """The load on the scale: bin, content, and whoever leans on it."""
@@ -125,15 +103,12 @@ class Course:
         return rest_kg + size_kg * chance.drift(self._lean ^ 2, t_ms, _LEAN_EVERY_MS)
 
     def after_column(self, t_ms: Times) -> Column:
-        """`after` for a column of times, as rows of its fields; grams are exact up to 2^53."""
-        if not t_ms.size:
-            return np.zeros((0, len(_After._fields)))
-        self._reach(int(t_ms.max()))
-        begin = max(0, bisect_right(self._times, int(t_ms.min())) - 1)
-        end = bisect_right(self._times, int(t_ms.max()))
-        at = np.searchsorted(np.asarray(self._times[begin:end], dtype=np.int64), t_ms, side="right") - 1
-        rows: Column = np.asarray(self._after[begin : max(end, begin + 1)], dtype=np.float64)[np.maximum(at, 0)]
-        return rows
+        """`after` for a column of times, as rows of its fields."""
+        found = np.zeros((t_ms.size, len(After._fields)))
+        for day, here in self._by_day(t_ms):
+            at = day.times.searchsorted(t_ms[here], side="right") - 1
+            found[here] = day.after[np.maximum(at, 0)]
+        return found
 
     def content_column(self, t_ms: Times) -> Column:
         """`content_kg` for a column of times."""
@@ -142,16 +117,14 @@ class Course:
 
     def opened_column(self, t_ms: Times) -> NDArray[np.int64]:
         """`open_since_ms` for a column of times; -1 while the lid is closed."""
-        if not t_ms.size:
-            return np.zeros(0, dtype=np.int64)
-        self._reach(int(t_ms.max()))
-        begin = max(0, bisect_right(self._opens, int(t_ms.min())) - 1)
-        end = bisect_right(self._opens, int(t_ms.max()))
-        if begin >= end:
-            return np.full(t_ms.shape, -1, dtype=np.int64)
-        opens, closes = (np.asarray(each[begin:end], dtype=np.int64) for each in (self._opens, self._closes))
-        at = np.searchsorted(opens, t_ms, side="right") - 1
-        return np.where((at >= 0) & (t_ms < closes[at]), opens[at], -1)
+        found = np.full(t_ms.shape, -1, dtype=np.int64)
+        for day, here in self._by_day(t_ms + LID_LEAD_MS_MAX):
+            if day.opens.size:
+                then = t_ms[here]
+                at = day.opens.searchsorted(then, side="right") - 1
+                is_open = (at >= 0) & (then < day.closes[at])
+                found[here] = np.where(is_open, day.opens[at], -1)
+        return found
 
     def gross_column(self, t_ms: Times) -> Column:
         """`gross_kg` for a column of times."""
@@ -162,80 +135,31 @@ class Course:
         gross[leant] += size_kg * chance.drifts(self._lean ^ 2, t_ms[leant], _LEAN_EVERY_MS)
         return gross
 
-    def _reach(self, t_ms: int) -> None:
-        """Make every day that has a part in `t_ms`: also one whose first event opens the lid the evening before."""
-        last_day = (t_ms + LID_LEAD_MS_MAX + self._offset_ms) // DAY_MS
-        if last_day - self._first_day > DAYS_MAX:
-            raise ValueError(f"{self._name}: {t_ms} ms lies more than {DAYS_MAX} days after the origin")
-        while self._day <= last_day:
-            self._make(self._day)
-            self._day += 1
+    def _number(self, t_ms: int) -> int:
+        """Of the day of `t_ms`, counted from the first."""
+        return max(0, (t_ms + self._offset_ms) // DAY_MS - self._first_day)
 
-    def _make(self, day: int) -> None:
-        midnight_ms = day * DAY_MS - self._offset_ms
-        if self._rule.empty_hour is not None:
-            late_ms = int(CREW_LATE_MS_MAX * chance.unit(self._crew, day))
-            self._crew_ms = midnight_ms + round(self._rule.empty_hour * HOUR_MS) + late_ms
-        if self._vehicle is not None:
-            self._visits.extend(self._vehicle.visits(day))
-            self._crew_ms = self._visits.popleft() if self._visits else None
-        for deposit in deposits.of_day(self._rule, day, seed=self._seed, name=self._name, around=self._around):
-            self._crew_until(midnight_ms + deposit.ms)
-            self._put(midnight_ms + deposit.ms, deposit.grams)
-        self._crew_until(midnight_ms + DAY_MS - 1)
+    def _day(self, t_ms: int) -> BinDay:
+        return self._days.day(self._number(t_ms))
 
-    def _put(self, t_ms: int, grams: int) -> None:
-        """A deposit; before the origin, beside the crew or beyond the capacity there is none."""
-        now = self._after[-1]
-        held_g = now.in_g - now.out_g
-        volume_ml = self._heap.volume_ml(t_ms, grams) if self._heap is not None else 0
-        crew_works = t_ms <= self._crew_gone_ms or (
-            self._crew_ms is not None and t_ms >= self._crew_ms - LID_LEAD_MS_MAX
-        )
-        if crew_works or self._share(held_g + grams, now.held_ml + volume_ml) > 1.0:
+    def _by_day(self, t_ms: Times) -> Iterator[tuple[BinDay, NDArray[np.int64] | slice]]:
+        """Each day of a column of times, with where they stand in it."""
+        if not t_ms.size:
             return
-        cone_share = self._heap.cone_share(t_ms) if self._heap is not None else 0.0
-        more = _After(now.in_g + grams, now.out_g, now.emptyings, now.held_ml + volume_ml, cone_share)
-        self._note(t_ms, more, lead_s=(2.0, 6.0), tail_s=(2.0, 5.0))
-        share = self._rule.empty_at_share
-        if share is not None and self._crew_ms is None and self._share(held_g + grams, more.held_ml) >= share:
-            way = 0.1 + 0.9 * chance.unit(self._crew, t_ms)
-            self._crew_ms = t_ms + round(way * self._rule.empty_within_h * HOUR_MS)
-
-    def _crew_until(self, t_ms: int) -> None:
-        """Let the crew come, as often as it is due by `t_ms`."""
-        while self._crew_ms is not None and self._crew_ms <= t_ms:
-            due_ms, self._crew_ms = self._crew_ms, self._visits.popleft() if self._visits else None
-            now = self._after[-1]
-            held_g = now.in_g - now.out_g
-            if due_ms > self._origin_ms and self._is_taken(due_ms, held_g, self._share(held_g, now.held_ml)):
-                emptied = _After(now.in_g, now.out_g + held_g, now.emptyings + 1)
-                self._note(due_ms, emptied, lead_s=(15.0, LID_LEAD_MS_MAX / 1000.0), tail_s=(10.0, 30.0))
-                self._crew_gone_ms = self._closes[-1]
-
-    def _share(self, held_g: int, held_ml: int) -> float:
-        """How full it is, by mass or by volume, whichever is more."""
-        by_mass = held_g / (self._rule.capacity_kg * 1000.0)
-        return max(by_mass, held_ml / self._rule.body.volume_ml) if self._rule.body is not None else by_mass
-
-    def _is_taken(self, t_ms: int, held_g: int, held_share: float) -> bool:
-        if self._vehicle is not None:
-            return self._vehicle.takes(t_ms, held_g, held_share)
-        return held_share >= WORTH_SHARE
-
-    def _note(self, t_ms: int, after: _After, *, lead_s: tuple[float, float], tail_s: tuple[float, float]) -> None:
-        self._times.append(t_ms)
-        self._after.append(after)
-        opens = t_ms - round(1000.0 * _between(lead_s, chance.unit(self._lid, t_ms)))
-        closes = t_ms + round(1000.0 * _between(tail_s, chance.unit(self._lid ^ 1, t_ms)))
-        while self._closes and self._closes[-1] >= opens:  # who comes before the lid is closed finds it open
-            opens, closes = min(opens, self._opens.pop()), max(closes, self._closes.pop())
-        self._opens.append(opens)
-        self._closes.append(closes)
-
-
-def _between(ends: tuple[float, float], share: float) -> float:
-    return ends[0] + (ends[1] - ends[0]) * share
+        first, last = self._number(int(t_ms.min())), self._number(int(t_ms.max()))
+        if first == last:
+            yield self._days.day(first), slice(None)
+            return
+        if (t_ms[1:] >= t_ms[:-1]).all():
+            midnights = (np.arange(first + 1, last + 1) + self._first_day) * DAY_MS - self._offset_ms
+            cuts = [0, *t_ms.searchsorted(midnights).tolist(), t_ms.size]
+            for n, (begin, end) in enumerate(pairwise(cuts), start=first):
+                if begin < end:
+                    yield self._days.day(n), slice(begin, end)
+            return
+        numbers = np.maximum(0, (t_ms + self._offset_ms) // DAY_MS - self._first_day)
+        for n in np.unique(numbers).tolist():
+            yield self._days.day(n), np.flatnonzero(numbers == n)
 
 
 def bin_quantities(name: str, rule: Bin, course: Course, *, origin_ms: int) -> dict[str, SteppingQuantity]:

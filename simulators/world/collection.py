@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simulators.parts.collection import Station, Vehicle
-from simulators.world.bins import Course, Times, bin_quantities
+from simulators.world.bins import Course, bin_quantities
 from simulators.world.rounds import CollectedBin, Rounds
 from simulators.world.stations import Stock
-from simulators.world.stepping import Column, SteppingQuantity, Steps
+from simulators.world.stepping import Column, SteppingQuantity, Steps, Times
 from simulators.world.surroundings import Surroundings
 from simulators.world.tabulated import HOUR_MS
 

@@ -11,9 +11,10 @@ from typing import NamedTuple, Protocol
 from simulators import chance
 from simulators.parts.calendar import weekday_of
 from simulators.parts.collection import Vehicle
+from simulators.world.kept_days import DAYS_MAX
 from simulators.world.stepping import Steps
 from simulators.world.surroundings import Surroundings
-from simulators.world.tabulated import DAY_MS, DAYS_MAX, HOUR_MS, MINUTE_MS
+from simulators.world.tabulated import DAY_MS, HOUR_MS, MINUTE_MS
 
 UNLOADING_MS, WEIGHED_EMPTY_MS = 6 * MINUTE_MS, 4 * MINUTE_MS
 """From being weighed full to being unloaded, and from there to being weighed empty."""

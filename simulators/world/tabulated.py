@@ -1,31 +1,23 @@
 """Physics without a closed form, on a grid of minutes: within one, rates are constant and totals rise linearly.
 
-A part computes whole local days, one after the other, because fouling, stores and the like are carried over. What was
-carried is kept for every midnight, so that an earlier day is made again from there, with the same values.
+A part computes whole local days, one after the other, because fouling, stores and the like are carried over.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.world.kept_days import KeptDays, State
 from simulators.world.waves import Column
 
 DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
 MINUTES = 1440
 """Values in a column: one for each minute of a local day."""
-
-DAYS_MAX = 36_600
-"""Most days that a part is followed for; beyond them asking is refused."""
-DAYS_KEPT_MAX = 8
-"""Most days whose columns are kept; the one asked for the longest time ago makes room."""
-
-State = TypeVar("State")
 
 
 class DaySource(Protocol[State]):
@@ -83,14 +75,14 @@ class Tabulated(Generic[State]):
         offset_ms = round(utc_offset_h * HOUR_MS)
         self._first_day = (origin_ms + offset_ms) // DAY_MS
         self._first_ms = self._first_day * DAY_MS - offset_ms
-        self._midnights = [_Midnight(source.state0(), (0.0,) * len(self.integrals))]
-        self._kept: OrderedDict[int, _Day] = OrderedDict()
+        before = _Midnight(source.state0(), (0.0,) * len(self.integrals))
+        self._days: KeptDays[_Midnight[State], _Day] = KeptDays(self._make, before, name=name)
         self._begins: dict[str, float] = {}
 
     @property
     def days_kept(self) -> int:
         """How many days are in memory."""
-        return len(self._kept)
+        return self._days.count
 
     def quantities(self, rates: Iterable[str] = ()) -> dict[str, TabulatedQuantity]:
         """The integrals, and the columns `rates`, as quantities of the world under their full names."""
@@ -103,7 +95,7 @@ class Tabulated(Generic[State]):
         if integral is not None:
             return integral.start + (self._risen(column, t_ms) - self._begin(column))
         n, rest_ms = divmod(max(0, t_ms - self._first_ms), DAY_MS)
-        return float(self._day(n).rates[column][rest_ms // MINUTE_MS])
+        return float(self._days.day(n).rates[column][rest_ms // MINUTE_MS])
 
     def values(self, column: str, t_ms: NDArray[np.int64]) -> Column:
         """`value` for a column of times."""
@@ -114,7 +106,7 @@ class Tabulated(Generic[State]):
         ends = np.append(begins[1:], days.size)[: numbers.size]
         for n, begin, end in zip(numbers, begins, ends, strict=True):
             here = order[begin:end]
-            found[here] = self._within(self._day(int(n)), column, rest_ms[here])
+            found[here] = self._within(self._days.day(int(n)), column, rest_ms[here])
         return found
 
     def _within(self, day: _Day, column: str, rest_ms: NDArray[np.int64]) -> Column:
@@ -131,7 +123,7 @@ class Tabulated(Generic[State]):
         """What an integral has risen by since the first midnight."""
         n, rest_ms = divmod(max(0, t_ms - self._first_ms), DAY_MS)
         minute, into_ms = divmod(rest_ms, MINUTE_MS)
-        day, integral = self._day(n), self.integrals[column]
+        day, integral = self._days.day(n), self.integrals[column]
         step = day.rates[integral.rate][minute] * (integral.factor / 60.0)
         return float(day.risen[column][minute] + step * (into_ms / MINUTE_MS))
 
@@ -140,19 +132,8 @@ class Tabulated(Generic[State]):
             self._begins[column] = self._risen(column, self.origin_ms)
         return self._begins[column]
 
-    def _day(self, n: int) -> _Day:
+    def _make(self, n: int, begin: _Midnight[State]) -> tuple[_Day, _Midnight[State]]:
         """The n-th day from the first on."""
-        if n in self._kept:
-            self._kept.move_to_end(n)
-            return self._kept[n]
-        if n > DAYS_MAX:
-            raise ValueError(f"{self._name}: more than {DAYS_MAX} days after the origin")
-        while len(self._midnights) <= n:
-            self._make(len(self._midnights) - 1)
-        return self._make(n)
-
-    def _make(self, n: int) -> _Day:
-        begin = self._midnights[n]
         columns, state = self._source.day(self._first_day + n, begin.state)
         risen, sums = {}, []
         for (name, integral), before in zip(self.integrals.items(), begin.sums, strict=True):
@@ -160,12 +141,7 @@ class Tabulated(Generic[State]):
             line = np.cumsum(np.concatenate(((before,), steps)))
             risen[name] = line[:MINUTES]
             sums.append(float(line[MINUTES]))
-        if len(self._midnights) == n + 1:
-            self._midnights.append(_Midnight(state, tuple(sums)))
-        made = self._kept[n] = _Day(dict(columns), risen)
-        while len(self._kept) > DAYS_KEPT_MAX:
-            self._kept.popitem(last=False)
-        return made
+        return _Day(dict(columns), risen), _Midnight(state, tuple(sums))
 
 
 class _Table(Protocol):

@@ -45,7 +45,7 @@ def cemetery(request: pytest.FixtureRequest, tmp_path: Path) -> Cemetery:
     folder = FolderDeadLetters(folder=tmp_path / "dead", bytes_max=100_000, now_ms=lambda: 5)
 
     def fill(on: bool) -> None:
-        folder._bytes_max = 0 if on else 100_000
+        folder._files._bytes_max = 0 if on else 100_000
 
     return Cemetery(asyncio.run, folder, lambda: [each["seq"] for each in lines(tmp_path / "dead" / FILE_NAME)], fill)
 

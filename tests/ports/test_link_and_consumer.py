@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from data_contract.topics import READY, Channel, topic
+from data_contract.topics import READY, Channel, command_topic, topic
 from edge_agent.config import UplinkConfig
 from edge_agent.errors import NotConnected
 from edge_agent.ports import Link, Session
@@ -149,18 +149,21 @@ async def heard(consumer: Consumer, session: Session) -> None:
         consumer.settle(stray)
 
 
-def test_an_ack_that_comes_right_after_connecting_is_not_missed(play: Play) -> None:
+def test_an_ack_or_a_command_that_comes_right_after_connecting_is_not_missed(play: Play) -> None:
     async def script(broker: Broker) -> None:
         async with broker.link("gw-9").connect() as other, broker.link("gw-1").connect() as session:
             await other.publish(ACK, b"ack 1")
             await other.publish(READY, b"ready")
             await other.publish(topic("gw-2", Channel.ACK), b"not ours")
+            await other.publish(command_topic("gw-2", "flush"), b"not ours")
+            await other.publish(command_topic("gw-1", "flush"), b"now")
             found = set()
-            async for name, payload in session.messages():
-                found.add((name, payload))
-                if len(found) == 2:
+            async for heard in session.messages():
+                found.add(heard)
+                if len(found) == 3:
                     break
-            assert found == {(ACK, b"ack 1"), (READY, b"ready")}
+            command = command_topic("gw-1", "flush"), b"now", False
+            assert found == {(ACK, b"ack 1", False), (READY, b"ready", False), command}
 
     play(script)
 
@@ -187,7 +190,7 @@ def test_what_a_worker_publishes_reaches_the_gateway_that_it_names(play: Play) -
         async with broker.link("gw-1").connect() as session:
             await heard(consumer, session)
             consumer.publish(ACK, b'{"run":"r"}')
-            async for name, payload in session.messages():
+            async for name, payload, _ in session.messages():
                 assert (name, payload) == (ACK, b'{"run":"r"}')
                 break
 
@@ -296,6 +299,22 @@ def test_equal_workers_share_the_messages_of_mosquitto(tmp_path: Path) -> None:
             await _share(broker)
         finally:
             await broker.close()
+
+    with MosquittoServer(folder=tmp_path / "mosquitto") as server:
+        asyncio.run(main(server))
+
+
+@pytest.mark.e2e
+def test_what_mosquitto_kept_is_told_from_what_is_said_now(tmp_path: Path) -> None:
+    async def main(server: MosquittoServer) -> None:
+        broker, restart = Real(server), command_topic("gw-1", "restart")
+        async with broker.link("gw-9").connect() as other:
+            await other.publish(restart, b"long ago", retain=True)
+            async with broker.link("gw-1").connect() as session:
+                messages = session.messages()
+                assert await anext(messages) == (restart, b"long ago", True)
+                await other.publish(restart, b"now", retain=True)
+                assert await anext(messages) == (restart, b"now", False)
 
     with MosquittoServer(folder=tmp_path / "mosquitto") as server:
         asyncio.run(main(server))

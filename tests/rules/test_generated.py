@@ -5,6 +5,7 @@ from __future__ import annotations
 from deploy.grafana import build as grafana
 from rollups.library import load_catalog
 from tools import contract_schemas as schemas
+from tools import scenario_keys
 
 
 def test_the_schemas_of_the_contract_are_those_of_its_models() -> None:
@@ -21,3 +22,7 @@ def test_the_dashboards_and_alert_rules_are_those_of_the_code_that_makes_them() 
     wanted = grafana.files(load_catalog())
     stale = sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
     assert stale == [], "run: python -m deploy.grafana.build"
+
+
+def test_the_keys_of_a_scenario_are_those_of_its_models() -> None:
+    assert scenario_keys.FILE.read_text("utf-8") == scenario_keys.document(), "run: python -m tools.scenario_keys"

@@ -73,6 +73,13 @@ def test_ci_fails_where_a_whole_file_of_them_skips(tmp_path: Path) -> None:
     assert "skipped, which CI=true does not allow" in said
 
 
+def test_what_a_machine_refuses_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    code, said = run_pytest(tmp_path, ci=True, where="power/test_x.py", text=SKIPS)
+    assert code == 0
+    left_out = said[said.index("left out") :]
+    assert "no such server (2):" in left_out
+
+
 def test_other_tests_may_skip_in_ci(tmp_path: Path) -> None:
     code, said = run_pytest(tmp_path, ci=True, where="unit/test_x.py", text=SKIPS)
     assert code == 0

@@ -11,8 +11,9 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from data_contract.topics import READY, Channel, gateway_of, topic
+from data_contract.topics import READY, Channel, gateway_of, topic, verb_of
 from edge_agent.errors import NotConnected
+from edge_agent.ports import Heard
 from ingest.ports import Delivery
 from tests.twins.death import Life
 
@@ -30,6 +31,10 @@ class BrokerTwin:
         """A message may be held up by so much more than the next one, which then overtakes it."""
         self.cut_off: set[str] = set()
         """Gateways whose way to the broker is cut: their connections hang first, and break then."""
+        self.refuses: set[str] = set()
+        """Gateways whose data its access rights refuse: answered with success, and dropped."""
+        self.bytes_per_s = float("inf")
+        """What each gateway's way to the broker carries."""
         self.sessions: dict[str, SessionTwin] = {}
         self.consumers: list[ConsumerTwin] = []
         self._turn = 0
@@ -78,7 +83,8 @@ class BrokerTwin:
                 listening[self._turn % len(listening)].arrive(name, payload)
             return
         for gateway, session in list(self.sessions.items()):
-            if name in (READY, topic(gateway, Channel.ACK)) and gateway not in self.cut_off:
+            mine = name in (READY, topic(gateway, Channel.ACK)) or verb_of(name, gateway) is not None
+            if mine and gateway not in self.cut_off:
                 session.arrive(name, payload)
 
 
@@ -89,7 +95,7 @@ class SessionTwin:
         self._gateway = gateway
         self._broker = broker
         self._life = life
-        self._queue: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Heard | None] = asyncio.Queue()
         self._open = True
 
     def cut(self) -> None:
@@ -97,20 +103,21 @@ class SessionTwin:
         self._queue.put_nowait(None)
 
     def arrive(self, name: str, payload: bytes) -> None:
-        self._queue.put_nowait((name, payload))
+        self._queue.put_nowait(Heard(name, payload))
 
     async def publish(self, name: str, payload: bytes, *, retain: bool = False) -> None:
         await self._life.going()
         self._life.step("publish.before")
-        await asyncio.sleep(self._broker.delay_s)
+        await asyncio.sleep(self._broker.delay_s + len(payload) / self._broker.bytes_per_s)
         if not self._open or self._broker.down or self._gateway in self._broker.cut_off:
             raise NotConnected("the connection was lost")
         if retain:
             self._broker.retained[name] = payload
-        self._broker.carry(name, payload)
+        if self._gateway not in self._broker.refuses:
+            self._broker.carry(name, payload)
         self._life.step("publish.after")
 
-    async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
+    async def messages(self) -> AsyncIterator[Heard]:
         while (item := await self._queue.get()) is not None:
             await self._life.going()
             self._life.step("ack.received")

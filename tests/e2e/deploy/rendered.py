@@ -32,6 +32,7 @@ INVENTORY = Path(__file__).with_name("fleet.yml")
 CLOUD = "cloud"
 GATEWAYS = ("plant-1", "yard-1")
 WORKERS = ("worker-1", "worker-2")
+OPERATORS = ("anna", "bert")
 
 RENDER_S_MAX = 600.0
 """Ansible starts a process for each task: half a minute of computing, more on a busy machine."""
@@ -105,6 +106,17 @@ class Fleet:
     def gateway(self, gateway: str) -> ssl.SSLContext:
         """What a gateway's agent connects with."""
         return self.context(gateway, "edge")
+
+    def operator_file(self, operator: str, name: str) -> Path:
+        """A file of an operator on the controller."""
+        return self.root / ".fleet" / "operators" / operator / name
+
+    def operator(self, operator: str) -> ssl.SSLContext:
+        """What an operator connects with."""
+        trusted = self.context()
+        certificate, key = (self.operator_file(operator, f"operator.{end}") for end in ("crt", "key"))
+        trusted.load_cert_chain(certificate, key)
+        return trusted
 
     def worker(self, worker: str = WORKERS[0]) -> ssl.SSLContext:
         """What a worker of ingest connects with."""

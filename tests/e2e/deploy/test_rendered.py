@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from loopgauge.operator import OperatorConfig
 from rollups.library import load_assets
 from tests.e2e.deploy.rendered import ANSIBLE, GATEWAYS, Fleet, ansible
 from tests.e2e.programs import ROOT
+from yaml_models.parse import parse
 
 EXAMPLE = ANSIBLE / "inventories" / "example"
 AGENT = "/etc/systemd/system/loopgauge-edge.service"
@@ -160,6 +162,26 @@ def test_a_second_gateway_is_one_entry_and_one_that_leaves_has_no_rights(tmp_pat
     assert edge_check(rendered, "yard-1").returncode == 0
     assert rendered.file("yard-1", "/etc/loopgauge/pki/edge.crt").is_file()
     assert acl(Fleet.render(tmp_path / "rendered", inventory=alone, extra=("-l", "cloud"))) == first
+
+
+def test_an_operator_is_one_name_and_one_that_leaves_has_no_rights(tmp_path: Path) -> None:
+    paths = [
+        inventory(tmp_path / str(number), "plant-1", settings=f", broker_operators: [{names}]")
+        for number, names in enumerate(("anna, bert", "bert", "Anna"))
+    ]
+    rendered = Fleet.render(tmp_path / "rendered", inventory=paths[0], extra=("-l", "cloud"))
+    assert "user operator.anna\n" in acl(rendered)
+    assert ran(
+        "openssl", "x509", "-noout", "-subject", "-in", rendered.operator_file("anna", "operator.crt")
+    ).stdout == ("subject=CN = operator.anna\n")
+    said = parse(rendered.operator_file("anna", "command.yaml").read_text(), OperatorConfig, file="command.yaml")
+    assert (said.name, said.broker.host, said.broker.port) == ("anna", "cloud", 8883)
+    key = rendered.operator_file("bert", "operator.key").read_text()
+    assert "anna" not in acl(Fleet.render(tmp_path / "rendered", inventory=paths[1], extra=("-l", "cloud")))
+    assert rendered.operator_file("bert", "operator.key").read_text() == key, "he would be locked out until he is told"
+    words = ("-e", f"render_to={tmp_path / 'rendered'}", "-l", "cloud")
+    done = ansible("-i", str(paths[2]), "playbooks/render.yml", *words)
+    assert done.returncode != 0 and "Anna: an operator's name is of" in " ".join(done.stdout.split())
 
 
 def test_any_key_of_the_site_file_can_be_said(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from data_contract.control import Ack, Rejected
-from edge_agent.send.flight import REPEAT_MAX_S, SKIPS_MAX, Flight, Message
+from edge_agent.send.flight import REPEAT_MAX_S, SKIPS_MAX, Flight, Message, Room
 
 RUNS = ("a" * 32, "b" * 32)
 
@@ -205,11 +205,11 @@ def test_silence_alone_never_sets_anything_aside() -> None:
 
 def test_room_shrinks_by_what_is_in_flight_and_comes_back_with_the_ack() -> None:
     one = flight(bytes_max=1000, batches_max=10)
-    assert one.room() == (1000, 10)
+    assert one.room() == Room(1000, 10, True)
     send(one, 1, 4, 0.0)
-    assert one.room() == (600, 6)
+    assert one.room() == Room(600, 6, False)
     one.confirmed(stored((1, 4)), 1.0)
-    assert one.room() == (1000, 10)
+    assert one.room() == Room(1000, 10, True)
 
 
 @pytest.mark.parametrize("seed", range(20))

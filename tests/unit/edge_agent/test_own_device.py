@@ -43,7 +43,7 @@ def test_all_fields_are_stored_and_a_sensor_that_is_not_there_is_missing_by_caus
         assert said["spool_batches"] <= 1
         devices = [body_of(sealed.body).devices for sealed in gateway.sealed.values()]
         counts = [of["gateway"].counts for of in devices if "gateway" in of]
-        assert {json.dumps(each) for each in counts} == {'{"health": [12, 10, {"invalid": 2}]}'}
+        assert {json.dumps(each) for each in counts} == {'{"health": [17, 15, {"invalid": 2}]}'}
         gateway.board.state = BoardState(temperature_c=48.312, written_bytes=1e6)
         await asyncio.sleep(125)
         gateway.board.state = BoardState(temperature_c=48.312, written_bytes=2e6)

@@ -266,17 +266,39 @@ def test_carrying_over_goes_on_after_a_kill_and_brings_nothing_twice(path: Path)
         assert named(spool.pending([])) | {(OLD, 8), (OLD, 9)} == set(before)
         here = set(spool.held)
         assert 3 < len(here) < 40
-        await spool.forget([(run, seq, seq) for run, seq in here])
+        await spool.seal(sealed(1, random.Random(1)), [(run, seq, seq) for run, seq in here])
         await spool.close()
         return here
 
     confirmed = asyncio.run(some())
     damage, spool = start(path, run="d" * 32)
     assert damage.what is None, "it is told once"
-    assert set(rows(path)) == set(before) - confirmed
+    assert set(rows(path)) == set(before) - confirmed | {(NOW, 1)}
+    assert spool.previous is not None and spool.previous.run == NOW, "not the run before"
+    assert named(spool.pending([])) == set(spool.held), "what has been carried over is listed as if it had not"
     asyncio.run(spool.close())
     damage, spool = start(path, run="e" * 32)
-    assert set(rows(path)) == set(before) - confirmed, "what is done is not done again"
+    assert set(rows(path)) == set(before) - confirmed | {(NOW, 1)}, "what is done is not done again"
+    asyncio.run(spool.close())
+
+
+def test_a_second_damage_while_the_first_is_being_carried_over_loses_and_doubles_nothing(path: Path) -> None:
+    before = rows(path)
+    spoil(path, 0, bytes(PAGE_BYTES))
+    first = recovery.recover(path)
+
+    async def some() -> None:
+        spool = await begin(path, NOW, wrecks=first.wrecks)
+        await spool.carry(first.wrecks[0], 0, 40)
+        await spool.close()
+
+    asyncio.run(some())
+    assert 3 < len(rows(path)) < len(before)
+    spoil(path, 0, bytes(PAGE_BYTES))
+    damage, spool = start(path, run="d" * 32)
+    assert len(damage.wrecks) == 2
+    assert rows(path) == before
+    assert named(spool.pending([])) == set(spool.held)
     asyncio.run(spool.close())
 
 

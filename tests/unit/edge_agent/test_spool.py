@@ -305,6 +305,13 @@ def test_the_list_of_what_is_pending_is_bounded_and_leaves_nothing_out() -> None
     assert spool.pending([(RUNS[1], 1, 10**4)])[0][0] == RUNS[0]
 
 
+def test_after_very_many_short_runs_the_list_still_fits_into_a_batch() -> None:
+    spool = Spool(disk=DiskTwin(path=Path("never"), life=Life()), run=RUNS[0], boot="b")
+    for number in range(3 * PENDING_SPANS_MAX):
+        spool.held.add(f"{number:032x}", 1, 100, dated=True)
+    assert len(spool.pending([])) == PENDING_SPANS_MAX
+
+
 def test_a_spool_of_a_newer_version_is_refused_and_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "spool.db"
     db = sqlite3.connect(path)

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from data_contract.message import MESSAGE_BYTES_MAX
-from edge_agent.app import FLIGHT_BATCHES_MAX, FLIGHT_BYTES_MAX
+from edge_agent.send.flight import FLIGHT_BATCHES_MAX, FLIGHT_BYTES_MAX
 from ingest import consumer
 from ingest.fair import CROWDED, FLOOD, Lanes
 

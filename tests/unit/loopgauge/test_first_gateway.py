@@ -10,6 +10,7 @@ import pytest
 from edge_agent.commission.site_check import read_site
 from ingest.config import IngestConfig
 from loopgauge.cli.main import main, parser
+from loopgauge.operator import OperatorConfig
 from rollups.assets_file import parse_assets
 from yaml_models.parse import parse
 
@@ -36,9 +37,10 @@ def test_the_site_file_is_good_but_for_the_calibration_that_it_says_is_left(
     assert bin_ is not None and bin_.calibrations[0].kilograms(84210 + 20 * 20512.4) == pytest.approx(20)
 
 
-def test_the_workers_file_and_the_assets_can_be_read() -> None:
+def test_the_files_of_worker_and_operator_and_the_assets_can_be_read() -> None:
     assert parse(YAML[2], IngestConfig, file="ingest.yaml").broker.username == "ingest"
-    assets = parse_assets(YAML[3], file="assets.yaml")
+    assert parse(YAML[3], OperatorConfig, file="command.yaml").broker.username == "operator"
+    assets = parse_assets(YAML[4], file="assets.yaml")
     assert list(assets.assets) == ["energy-meter"]
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from device_profiles.library import Library
 from loopgauge.cli.main import main
+from simulators.load_scenario import find, load_scenario, shipped_names
 from simulators.truth.record import RecordWriter
 from simulators.truth.rows import Shown
 from tests.unit.simulators.plant import ORIGIN_MS, scenario
@@ -49,7 +51,7 @@ def test_a_trace_without_a_question_says_what_there_is(told: Path, capsys: pytes
     for said in (
         "bad-day, seed 13",
         "deposit",
-        "fault_begin 15",
+        "fault_begin 32",
         "  train-1.feed.flow_m3_h",
         "  feed-meter: flow_m3_h",
     ):
@@ -165,3 +167,20 @@ def test_progress_is_seen_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None
     text = said.decode()
     assert "day 0 of 2" in text and "day 2 of 2" in text
     assert text.splitlines()[-1].rpartition("\033[K")[2].startswith("2 days, ")
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_every_ready_scenario_is_told_drawn_and_traced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    drawn = tmp_path / "day.svg"
+    asked = ["--from", "2025-07-09", "--days", "1", "--every", "30m", "--out", str(tmp_path), "--plot", str(drawn)]
+    assert main(["simulate", "world", name, *asked]) == 0
+    assert f"{name} · 2025-07-09" in drawn.read_text("utf-8")
+    plan = load_scenario(find(name), Library().load).scenario
+    code, out, _ = trace(capsys, tmp_path)
+    assert code == 0 and f"{len(plan.quantities())} quantities of the world:" in out
+    assert f"{len(plan.meters)} devices:" in out
+    device, meter = next((each, meter) for each, meter in plan.meters.items() if meter.fields)
+    code, out, _ = trace(capsys, tmp_path, "--device", device, "--field", next(iter(meter.fields)))
+    assert code == 0 and out.count(",shown,") == 48

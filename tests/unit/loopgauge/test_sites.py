@@ -11,6 +11,9 @@ from edge_agent.config import EdgeConfig, Hx711Config, ModbusTcpConfig
 from edge_agent.site_plan import load_devices
 from loopgauge.demo import sites
 from simulators.load_scenario import Loaded, find, load_scenario
+from simulators.scenario import Scenario
+
+CELL = {"load_cell": {"zero_counts": 1, "counts_per_kg": 9}}
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,7 @@ def site_of(city: Loaded, gateway: str, places: sites.Places | None = None) -> d
         profiles=city.profiles,
         places=places or {},
         every_s=60,
+        seal_every_s=600,
         since="2026-11-07T12:00:00+00:00",
         spool="spool.db",
         broker_port=1883,
@@ -59,6 +63,24 @@ def test_a_bin_is_weighed_by_its_gross_load_less_its_own_tare(city: Loaded) -> N
         assert bool(of.calibrations) == (name == "bin-paper")
     assert isinstance(config.buses["bin-paper"], Hx711Config)
     assert [sites.on_pins(city.scenario, name) for name in ("nankai-1", "jizhou-1")] == [True, False]
+
+
+def test_no_two_load_cells_of_a_gateway_share_a_pin() -> None:
+    chips = {f"c{n}": {"profile": "avia-hx711", "fields": {"raw_count": "b.gross_kg"}, **CELL} for n in range(8)}
+    bins = {"b": {"material": "paper", "capacity_kg": 100, "deposits_per_day": 50, "empty_hour": 5}}
+    scenario = Scenario.model_validate({"scenario": "chips", "bins": bins, "meters": chips})
+    city = Loaded(scenario, {"avia-hx711": Library().load("avia-hx711")})
+    config = EdgeConfig.model_validate(site_of(city, "gw-1"))
+    buses = [bus for bus in config.buses.values() if isinstance(bus, Hx711Config)]
+    pins = [pin for bus in buses for pin in (bus.dout_pin, bus.clock_pin, bus.door_pin)]
+    assert len(buses) == 8 and len(set(pins)) == 24
+    assert not {0, 1, 14, 15} & set(pins), "the pins of the board's own EEPROM and console"
+
+
+def test_the_load_of_a_weighbridge_is_no_bins() -> None:
+    city = load_scenario(find("tianjin-year"), Library().load)
+    config = EdgeConfig.model_validate(site_of(city, "nankai-1"))
+    assert config.devices["transfer-weighbridge"].bin is None
 
 
 def test_reports_of_gateways_are_added_up_by_key_and_cause() -> None:

@@ -93,3 +93,16 @@ def test_an_error_is_relative_and_needs_a_truth() -> None:
 @pytest.mark.parametrize("text, seconds", [("60s", 60), ("5m", 300), ("1h", 3600), ("90", 90)])
 def test_a_time_may_be_given_in_seconds_minutes_or_hours(text: str, seconds: float) -> None:
     assert _seconds(text) == seconds
+
+
+def test_what_a_person_asked_to_go_without_is_told_but_no_failure() -> None:
+    missing = {"readings": {"missing": {"overrun": 7, "timeout": 3}}}
+    assert summary.faults(_report(**missing) | {"may_miss": ["overrun"]}) == ["live: readings are missing: 3 timeout"]
+    assert summary.faults(_report(**missing) | {"may_miss": ["overrun", "timeout"]}) == []
+    assert any("7 by overrun" in line for line in summary.lines(_report(**missing) | {"may_miss": ["overrun"]}))
+
+
+def test_an_indicator_without_a_meter_is_named_with_the_total_that_nobody_shows() -> None:
+    unseen = [{"id": "recovery", "area": "there", "no_meter": ["t.feed.volume_m3"]}]
+    lines = summary.lines(_report() | {"not_judged": unseen})
+    assert lines[-1] == "not judged: recovery (there): no meter shows t.feed.volume_m3"

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from device_profiles.library import Library
+from simulators.load_scenario import find, load_scenario, shipped_names
 from simulators.truth.figures import Truth
 from simulators.truth.record import Record
 from tests.unit.simulators.plant import ORIGIN_MS
@@ -250,3 +252,22 @@ def test_bad_input_is_said_in_one_line(tmp_path: Path, arguments: list[str], clo
     assert done.returncode == code
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [each for each in shipped_names() if each not in ("demo", "bench")])
+def test_a_ready_scenario_is_served_with_every_device_and_its_truth_is_noted(
+    tmp_path: Path, started: list[Simulator], name: str
+) -> None:
+    simulator = Simulator(tmp_path, "--history", "5m", scenario=name)
+    started.append(simulator)
+    plan = load_scenario(find(name), Library().load)
+    ports = simulator.ports()
+    assert set(ports) == set(plan.scenario.meters)
+    for device, place in ports.items():
+        if device in ("treated-meter", "feed-meter", "train-1-feed-meter", "east-treated-meter", "cart-scale"):
+            with socket.create_connection((place["host"], place["port"]), timeout=5) as connection:
+                assert len(ask(connection, 1, place["unit_id"], 3, 7 if device == "cart-scale" else 0, 2)) == 4
+    assert simulator.end() == (0, "")
+    record = Record.open_readonly(simulator.record)
+    assert set(record.quantity_names()) == plan.scenario.quantities()
+    record.close()

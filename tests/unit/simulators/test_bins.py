@@ -8,16 +8,19 @@ import statistics
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simulators.parts.calendar import Calendar
 from simulators.parts.city import Bin
 from simulators.world import deposits
-from simulators.world.bins import LEAN_KG_MAX, Course
+from simulators.world.bin_days import LID_LEAD_MS_MAX
+from simulators.world.bins import DAYS_KEPT_MAX, LEAN_KG_MAX, Course
 from simulators.world.days import Days
 from simulators.world.deposits import DAY_MS, Deposit
 from tests.unit.simulators.city import BINS, city_world
@@ -60,9 +63,7 @@ def test_every_deposit_and_every_emptying_is_in_the_totals_once() -> None:
     last = followed.after(end_ms)
     seen_in = seen_out = emptyings = 0
     before = followed.after(ORIGIN_MS)
-    for t_ms in followed._times:
-        if t_ms > end_ms:
-            break
+    for t_ms in followed.changes(ORIGIN_MS, end_ms + 1):
         after = followed.after(t_ms)
         assert after.in_g >= before.in_g and after.out_g >= before.out_g
         seen_in, seen_out = seen_in + after.in_g - before.in_g, seen_out + after.out_g - before.out_g
@@ -85,20 +86,18 @@ def test_what_people_bring_is_what_the_bin_takes_in() -> None:
 
 def test_who_comes_before_the_lid_is_closed_finds_it_open() -> None:
     busy = course(capacity_kg=5000, deposits_per_day=5000)
-    busy.after(ORIGIN_MS + DAY_MS)
-    assert len(busy._opens) < 0.7 * len(busy._times)
-    ends = list(zip(busy._opens, busy._closes, strict=True))
-    assert all(opens < closes for opens, closes in ends)
-    assert all(closes < opens for (_, closes), (opens, _) in pairwise(ends))
-    assert all(busy.open_since_ms(t_ms) is not None for t_ms in busy._times[1:])
+    changes = list(busy.changes(ORIGIN_MS, ORIGIN_MS + DAY_MS))
+    opened = [busy.open_since_ms(t_ms) for t_ms in changes]
+    assert all(opens is not None and opens < t_ms for opens, t_ms in zip(opened, changes, strict=True))
+    assert len(set(opened)) < 0.7 * len(changes)
+    assert opened == sorted(opened, key=lambda opens: opens or 0)
 
 
 def test_a_lid_that_opens_before_midnight_for_a_crew_after_it_is_open_whatever_was_asked_before() -> None:
     rule: dict[str, Any] = {"empty_at_share": None, "empty_hour": 0}
     known = course(**rule)
-    known.after(ORIGIN_MS + 300 * DAY_MS)
-    local = [(t_ms + 8 * HOUR_MS) % DAY_MS for t_ms in known._times]
-    t_ms = next(t for t, since_midnight in zip(known._times, local, strict=True) if 0 <= since_midnight < 14_000)
+    changes = known.changes(ORIGIN_MS, ORIGIN_MS + 300 * DAY_MS)
+    t_ms = next(t_ms for t_ms in changes if (t_ms + 8 * HOUR_MS) % DAY_MS < 14_000)
     before_ms = t_ms - 14_900
     assert (before_ms + 8 * HOUR_MS) // DAY_MS < (t_ms + 8 * HOUR_MS) // DAY_MS
     assert course(**rule).open_since_ms(before_ms) == known.open_since_ms(before_ms) is not None
@@ -106,10 +105,9 @@ def test_a_lid_that_opens_before_midnight_for_a_crew_after_it_is_open_whatever_w
 
 def test_a_bin_is_emptied_within_the_time_promised_after_it_has_reached_its_share() -> None:
     followed, capacity_g = course(), 30_000
-    followed.after(ORIGIN_MS + 15 * DAY_MS)
     full_since: int | None = None
     waits = []
-    for t_ms in followed._times:
+    for t_ms in followed.changes(ORIGIN_MS, ORIGIN_MS + 15 * DAY_MS):
         after = followed.after(t_ms)
         content_g = after.in_g - after.out_g
         if full_since is not None and content_g == 0:
@@ -206,9 +204,7 @@ def test_neighbouring_days_and_bins_share_no_chance() -> None:
 
 def test_the_lid_is_open_around_every_change_and_only_then_somebody_may_lean_on_the_scale() -> None:
     followed = course()
-    followed.after(ORIGIN_MS + 3 * DAY_MS)
-    changes = [t_ms for t_ms in followed._times[1:] if t_ms < ORIGIN_MS + 3 * DAY_MS]
-    for t_ms in changes:
+    for t_ms in followed.changes(ORIGIN_MS, ORIGIN_MS + 3 * DAY_MS):
         assert followed.open_since_ms(t_ms - 1) is not None and followed.open_since_ms(t_ms + 1) is not None
     leaned = rested = 0
     for t_ms in range(ORIGIN_MS, ORIGIN_MS + 3 * DAY_MS, 2500):
@@ -275,3 +271,56 @@ def test_fifteen_days_of_a_whole_city_cost_seconds() -> None:
         for one in followed:
             one.gross_kg(t_ms)
     assert time.process_time() - began < 5.0
+
+
+def test_a_year_of_a_bin_takes_no_more_memory_than_a_month_and_an_earlier_day_is_the_same_again() -> None:
+    followed = course()
+    early = ORIGIN_MS + np.arange(0, 3 * DAY_MS, 61_333)
+    before = followed.gross_column(early).tolist()
+    followed.after(ORIGIN_MS + 50 * DAY_MS)
+    tracemalloc.start()
+    try:
+        followed.after(ORIGIN_MS + 250 * DAY_MS)
+        grown_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert followed.days_kept == DAYS_KEPT_MAX
+    # what is carried over a midnight stays; the days between two midnights do not
+    assert grown_bytes < 200 * 1500 + DAYS_KEPT_MAX * 16_000
+    assert followed.gross_column(early).tolist() == before
+    assert followed.days_kept == DAYS_KEPT_MAX
+
+
+def test_a_column_over_many_midnights_is_what_asking_one_by_one_gives() -> None:
+    rule: dict[str, Any] = {"empty_at_share": None, "empty_hour": 0, "deposits_per_day": 400}
+    near = np.concatenate([midnight_ms + np.arange(-60_000, 60_000, 997) for midnight_ms in midnights()])
+    at_once, one_by_one = course(**rule), course(**rule)
+    gross, opened = at_once.gross_column(near).tolist(), at_once.opened_column(near).tolist()
+    assert gross == [one_by_one.gross_kg(t_ms) for t_ms in near.tolist()]
+    assert opened == [-1 if (since := one_by_one.open_since_ms(t)) is None else since for t in near.tolist()]
+    assert any(set(opened) & set(range(midnight - LID_LEAD_MS_MAX, midnight)) for midnight in midnights())
+
+
+def test_midnight_closes_no_lid_and_sends_no_crew_away() -> None:
+    late = {"from_hour": 23.9, "to_hour": 24}, {"from_hour": 0, "to_hour": 0.1}
+    followed = course(open=late, deposits_per_day=3000, empty_within_h=0.25)
+    lids = crews = 0
+    for midnight_ms in midnights():
+        changes = list(followed.changes(midnight_ms - 40_000, midnight_ms + 40_000))
+        assert all(followed.open_since_ms(t_ms) is not None for t_ms in changes)
+        within = np.arange(midnight_ms - 60_000, midnight_ms + 60_000, 53)
+        opened = followed.opened_column(within)
+        turned = (opened[1:] >= 0) & (opened[:-1] >= 0) & (opened[1:] != opened[:-1])
+        assert (opened[1:][turned] > within[:-1][turned]).all(), "it was opened when it was opened"
+        lids += bool(opened[within < midnight_ms][-1] >= 0 and opened[within >= midnight_ms][0] >= 0)
+        for t_ms in (t_ms for t_ms in changes if midnight_ms - 10_000 <= t_ms < midnight_ms):
+            if followed.taken_g(t_ms):
+                crews += 1
+                assert list(followed.changes(t_ms + 1, t_ms + 10_000)) == [], "the crew is still there"
+    assert lids > 5 and crews > 0
+
+
+def midnights() -> list[int]:
+    """More of them than a bin keeps days, ms UTC."""
+    first = ORIGIN_MS // DAY_MS + 2
+    return [night * DAY_MS - 8 * HOUR_MS for night in range(first, first + 2 * DAYS_KEPT_MAX)]

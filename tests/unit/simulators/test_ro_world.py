@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from simulators.parts.train import PUMPS
-from simulators.world.tabulated import DAYS_KEPT_MAX, MINUTE_MS, Tabulated, TabulatedQuantity
+from simulators.world.kept_days import DAYS_KEPT_MAX
+from simulators.world.tabulated import MINUTE_MS, Tabulated, TabulatedQuantity
 from simulators.world.world import World
 from tests.unit.simulators.plant import HOUR_MS, ORIGIN_MS, scenario
 

@@ -15,10 +15,11 @@ from device_profiles.library import Library
 from simulators.load_scenario import find, load_scenario, shipped_names
 from simulators.story import svg
 from simulators.story.calendar import DAY_MS, HOUR_MS, Calendar, instant_ms
-from simulators.story.happenings import happenings
-from simulators.story.panels import LINES_MAX, panels
+from simulators.story.happenings import RISES, SPELLS, SWITCHES, Happening, happenings, told_by
+from simulators.story.panels import LINES_MAX, PANELS_MAX, RATES, UNDRAWN, UNITS, ending_of, panels
 from simulators.story.picture import WIDTH, Day, faults_of, picture
 from simulators.world.world import World
+from tests.unit.simulators.town import town_scenario
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -58,6 +59,53 @@ def test_every_shipped_scenario_has_a_picture_within_its_frame(name: str) -> Non
         assert 0 <= float(text.attrib["x"]) <= WIDTH
         assert 0 <= float(text.attrib["y"]) <= height
         assert text.text
+
+
+@pytest.mark.parametrize("name", [*shipped_names(), "town"])
+def test_every_quantity_is_drawn_or_told_or_left_out_for_a_reason(name: str) -> None:
+    """A quantity that no panel and no event knows would be missing from every picture, and nobody would notice."""
+    plan = town_scenario() if name == "town" else load_scenario(find(name), Library().load).scenario
+    names = plan.quantities()
+    drawn = {each for panel in panels(plan, names) for each in panel.names}
+    assert len(panels(plan, names)) < PANELS_MAX, "some would be left out"
+    for each in sorted(names - drawn - set(told_by(names))):
+        stem, _, last = each.rpartition(".")
+        by_rate = f"{stem}.{RATES.get(last, '')}" in drawn
+        assert by_rate or any(each.endswith(f".{ending}") for ending in UNDRAWN), f"{each}: give it a panel in UNITS"
+
+
+def test_no_panel_and_no_reason_is_for_quantities_that_nobody_has() -> None:
+    plans = [load_scenario(find(name), Library().load).scenario for name in shipped_names()]
+    known = {each.partition(".")[2] for plan in (*plans, town_scenario()) for each in plan.quantities()}
+    assert {ending_of(what) for what in known} - {None} == set(UNITS)
+    for ending in (*UNDRAWN, *RATES, *RISES, *SWITCHES, *SPELLS):
+        assert any(what.endswith(ending) for what in known), ending
+
+
+def test_a_store_stands_at_its_level_and_a_fill_in_percent() -> None:
+    found = {panel.title: panel for panel in panels(day("bad-day").scenario, day("bad-day").columns)}
+    fill = found["Yard 小区 · Fill 满溢度"]
+    assert (fill.unit, fill.factor, fill.names) == ("%", 100.0, ("paper.fill_ratio",))
+    level = found["Reclaimed-water plant 再生水厂 · Level 液位 · storage"]
+    assert (level.unit, level.names) == ("m", ("plant.storage.level_m",))
+    sewage = found["Reclaimed-water plant 再生水厂 · Flow 流量 · sewage 污水"]
+    assert "plant.overflow.flow_m3_h" in sewage.names and "plant.lawn.flow_m3_h" not in sewage.names
+    assert list(found)[:2] == ["Weather 天气 · Temperature 温度", "Weather 天气 · Rain 降雨"]
+
+
+def test_a_spell_is_a_bar_from_its_begin_to_its_end_and_one_that_lasts_reaches_midnight() -> None:
+    of = day("bad-day")
+    hours = [
+        Happening(of.begin_ms + h * HOUR_MS, kind, "weather", 1.0) for h, kind in ((3, "rain_begin"), (6, "rain_end"))
+    ]
+    late = [*hours, Happening(of.begin_ms + 21 * HOUR_MS, "rain_begin", "weather", 1.0)]
+    before = [Happening(of.begin_ms + 3 * HOUR_MS, "rain_end", "weather", 0.0)]
+    for told, widths in ((hours, [1 / 8]), (late, [1 / 8, 1 / 8]), (before, [1 / 8])):
+        drawn = picture(replace(of, happenings=told, faults=()))
+        bars = [each for each in drawn.splitlines() if each.startswith("<rect") and 'fill="#56b4e9"' in each]
+        wide = [float(re.findall(r'width="([0-9.]+)"', each)[0]) for each in bars if 'height="13.0"' in each]
+        assert wide == pytest.approx([(WIDTH - 356) * share for share in widths], rel=0.01)
+        assert "Rain 降雨" in drawn
 
 
 def test_every_flow_power_and_content_of_the_world_is_a_line_with_its_unit() -> None:

@@ -50,8 +50,12 @@ def moments(days: int, number: int) -> Times:
 
 def held(scenario: Scenario, device: str, t_ms: int) -> bool:
     since_s = (t_ms - ORIGIN_MS) / 1000
-    mine = [each for each in scenario.faults if each.device == device and not each.of_sensor and each.what != "late"]
-    return any(each.start_s <= since_s < each.end_s for each in mine)
+    for held_by in (device, scenario.meters[device].line):
+        mine = [each for each in scenario.faults if each.device == held_by and not each.of_sensor]
+        if any(each.start_s <= since_s < each.end_s for each in mine):
+            active = FaultPlan.of_device(scenario, str(held_by), origin_ms=ORIGIN_MS).active(t_ms)
+            return active is not None and active.what != "late"
+    return False
 
 
 def compare(plan: Loaded, world: World, device: str, t_ms: Times) -> ShownColumns:
@@ -69,7 +73,9 @@ def compare(plan: Loaded, world: World, device: str, t_ms: Times) -> ShownColumn
 def test_every_meter_that_ships_shows_the_same_in_columns(name: str) -> None:
     plan, world = shipped(name)
     one_of_each = {(meter.profile, *sorted(meter.fields)): device for device, meter in plan.scenario.meters.items()}
-    for device in {*one_of_each.values(), *(each.device for each in plan.scenario.faults)}:
+    broken = {each.device for each in plan.scenario.faults}
+    behind = {device for device, meter in plan.scenario.meters.items() if broken & {device, meter.line}}
+    for device in {*one_of_each.values(), *behind}:
         compare(plan, world, device, moments(3 if plan.scenario.trains else 250, 40))
 
 
@@ -124,6 +130,16 @@ def test_what_a_broken_sensor_shows_is_the_same_in_columns(what: str) -> None:
     world = World(scenario=plan.scenario, origin_ms=ORIGIN_MS)
     t_ms = (ORIGIN_MS + 1000 * np.arange(0, 400, 7)).astype(np.int64)
     compare(plan, world, "energy-meter", t_ms)
+
+
+@pytest.mark.parametrize("what, again", [("stuck", True), ("spike", True), ("frozen", False), ("torn", True)])
+def test_a_meter_that_is_whole_again_is_not_asked_value_by_value_for_the_rest_of_a_year(what: str, again: bool) -> None:
+    plan = loaded(faults=[fault(what) | {"duration_s": 600}])
+    world = World(scenario=plan.scenario, origin_ms=ORIGIN_MS)
+    t_ms = (ORIGIN_MS + DAY_MS + 60_000 * np.arange(100)).astype(np.int64)
+    columns = compare(plan, world, "energy-meter", t_ms)
+    number = sum(column.size for column in columns.columns(t_ms).values())
+    assert (columns.asked < 0.05 * number) == again
 
 
 def test_a_line_that_is_unplugged_leaves_a_gap_in_all_that_answer_behind_it() -> None:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from simulators.world.kept_days import DAYS_KEPT_MAX, DAYS_MAX
 from simulators.world.tabulated import (
     DAY_MS,
-    DAYS_KEPT_MAX,
-    DAYS_MAX,
     HOUR_MS,
     MINUTE_MS,
     MINUTES,

@@ -43,9 +43,16 @@ def run(seed: int) -> Ran:
         with tempfile.TemporaryDirectory() as folder:
             _live(ran, Path(folder))
     except Exception as error:
-        ran.wrong.insert(0, f"{type(error).__name__}: {error}"[:500])
+        ran.wrong.insert(0, f"{type(leaf := _leaf(error)).__name__}: {leaf}"[:500])
     ran.seconds = time.monotonic() - began_s
     return ran
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """The first error of a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _live(ran: Ran, folder: Path) -> None:

@@ -301,7 +301,11 @@ def _quiet(gateway: Gateway) -> bool:
     """Whether nothing but the very last batches waits."""
     agent = gateway.agent
     assert agent is not None
-    return len(agent.spool.held) <= 2 and all(held.dated for held in agent.spool.held.values())
+    newest = max((seq for run, seq in gateway.sealed if run == agent.run_id), default=0)
+    held = agent.spool.held
+    return len(held) <= 2 and all(
+        run == agent.run_id and seq > newest - 2 and held[run, seq].dated for run, seq in held
+    )
 
 
 class _Dying:

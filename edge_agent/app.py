@@ -216,15 +216,9 @@ class Agent:
             raise Fatal(f"spool.file: no room to begin ({error}); free some space or raise spool.bytes_max") from None
         clock = self._ports.clock
         mono = clock.mono_ms()
-        previous = self.spool.previous
-        timeline = Timeline(
-            mono_ms=mono,
-            civil=clock.civil(),
-            backsteps=self.spool.backsteps,
-            used_to_ms=None if previous is None else previous.to_ms,
-        )
-        interval = self._interval(mono)
         every_ms = self.schedule.seal_every_ms
+        timeline = Timeline(mono_ms=mono, civil=clock.civil(), past=self.spool.past, late_ms=2 * every_ms)
+        interval = self._interval(mono)
         paces = {
             task: Pace(polls=[p.poll for p in plans], timeline=timeline, start_mono=mono, seal_every_ms=every_ms)
             for task, plans in self._plans.items()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
 from data_contract.batch import Batch, Block, Device, Record
-from data_contract.reading import QUALITY_PREFIX, is_field
+from data_contract.reading import EARLIEST_MS, QUALITY_PREFIX, is_field
 from series_store.names import (
     DEVICE,
     EVENT,
@@ -26,8 +26,6 @@ from series_store.table import Cell, Table
 
 AHEAD_MAX_MS = 86_400_000
 """A stamp further in the future than a day is refused: the gateway's clock is wrong."""
-EARLIEST_MS = 1_262_304_000_000
-"""A stamp before 2010 is refused: no gateway existed."""
 
 _NONE: Mapping[str, str] = {}
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from data_contract.batch import STOP, Body, Record, Span, write_body
+from data_contract.reading import EARLIEST_MS, GATEWAY_DEVICE
 from edge_agent.errors import DiskFull
 from edge_agent.keep.alarms import ALARM
 from edge_agent.keep.aside import told
@@ -84,6 +85,7 @@ class Sealer:
         self._prev: int | None = None
         self._full = False
         self._evicting = False
+        self._remembered: dict[str, str] = {}
         self._tried = interval.from_
         """End of the last attempt to seal: a refused one is not repeated before the next boundary."""
         self._hasty = True
@@ -128,6 +130,8 @@ class Sealer:
         ahead = self._timeline.next_due(self._every_ms, mono + 1)
         if self._timeline.observe(mono_ms=mono, civil=civil, boundary=ahead, sealed_to=self._interval.from_):
             log.warning("clock: civil time changed; it holds from the next seal on")
+            if self._timeline.forced:
+                log.error("clock: put back over the same hours too often; stamps go on from there, within bounds")
 
     async def _over(self, boundary: int) -> int | None:
         """Wait for the end of the interval, and say where it is (mono ms), or None when told to stop.
@@ -187,12 +191,16 @@ class Sealer:
         body = self._interval.body(
             to, prev=self._prev, pending=pending, aside=told(self._spool.aside), off_grid=not segment.trusted
         )
+        if segment.trusted and segment.low is not None:
+            body.unsure = (segment.low, segment.base)
+        row = self._as_row(body, segment, final)
         try:
-            await self._spool.seal(self._as_row(body, segment, final), confirmed)
+            await self._spool.seal(row, confirmed)
         except DiskFull as error:
             return error
         self._seq += 1
         self._prev = to
+        self._remembered |= row.memory
         self._interval.sealed(to)
         self._tally.sealed(body)
         if any(record.kind == ALARM for record in body.records):
@@ -224,6 +232,7 @@ class Sealer:
         return True
 
     def _as_row(self, body: Body, segment: Segment, final: bool) -> Sealed:
+        memory = {**self._remember(), GATEWAY_DEVICE: self._timeline.remember(body.from_)}
         return Sealed(
             seq=self._seq + 1,
             base_ms=segment.base if segment.trusted else None,
@@ -232,8 +241,13 @@ class Sealer:
             body=write_body(body),
             clean=final,
             backsteps=segment.backsteps,
-            memory=self._remember(),
+            low_ms=None if segment.trusted else segment.low,
+            # What has not changed is not written again: a card wears by the page.
+            memory={device: text for device, text in memory.items() if self._remembered.get(device) != text},
         )
+
+    def _waited_s(self) -> float:
+        return asyncio.get_running_loop().time() - self._began_s
 
     async def _date(self) -> None:
         """Give undated batches their base, for good: as soon as the clock is trusted, or when the wait is over."""
@@ -242,8 +256,8 @@ class Sealer:
         segment = self._timeline.at(self._clock.mono_ms())
         with contextlib.suppress(DiskFull):  # they wait on; the seal has said that there is no room
             if segment.trusted:
-                await self._spool.date(segment.base)
-            elif asyncio.get_running_loop().time() - self._began_s >= self._wait_s:
+                await self._spool.date(segment.base, segment.low)
+            elif self._waited_s() >= self._wait_s and segment.base + self._clock.mono_ms() >= EARLIEST_MS:
                 await self._spool.guess()
             else:
                 if not self._waiting:

@@ -172,7 +172,7 @@ def test_what_was_on_a_card_that_was_replaced_is_lost_as_soon_as_an_operator_say
         assert parked.gaps[-1].what == "set_aside"
         assert parked.gaps[-1].why == "board board9 is parked"
         assert parked.adds_up
-        field.world.boards.boards["gw-1"] = "board9"
+        field.world.boards.boards["gw-1"] = {"board9"}
         await field.ask(Allow(gateway="gw-1", board="board9"))
         await asyncio.sleep(300)
         allowed = await field.ledger()

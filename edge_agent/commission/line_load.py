@@ -43,3 +43,8 @@ def share(plans: Iterable[PollPlan], line: ModbusRtuConfig, *, turnaround_s: flo
         for plan in plans
         for request in plan.requests
     )
+
+
+def round_s(plans: Iterable[PollPlan], line: ModbusRtuConfig, *, turnaround_s: float) -> float:
+    """How long it takes to ask for everything once, as when all groups fall due together."""
+    return sum(request_s(request, line) + turnaround_s for plan in plans for request in plan.requests)

@@ -5,6 +5,7 @@ Errors would stop the agent, or make it read something that is not there; warnin
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from data_contract.reading import GATEWAY_DEVICE
 from device_profiles.library import Library
 from device_profiles.profile import Profile
-from edge_agent.commission.line_load import TURNAROUND_S, share
+from edge_agent.commission.line_load import TURNAROUND_S, round_s, share
 from edge_agent.config import (
     BinConfig,
     BusConfig,
@@ -262,3 +263,14 @@ def _loads(
         elif likely > SHARE_MAX:
             problem = f"what is asked takes about {likely:.0%} {what}, answers after {TURNAROUND_S:g} s"
             found.warnings.append(parsed.bad(f"buses.{name}", problem, mend))
+        _rounds(parsed, name, round_s(plans, bus, turnaround_s=TURNAROUND_S), found)
+
+
+def _rounds(parsed: Parsed[EdgeConfig], bus: str, takes_s: float, found: Findings) -> None:
+    """Whether a round is over before the sealer gives up what is still open: one seal interval after its own."""
+    least_s = math.ceil(takes_s / 2)
+    if least_s > parsed.model.seal_every_s:
+        problem = (
+            f"to ask for everything once takes about {takes_s:.1f} s on {bus}; what comes last is given up by then"
+        )
+        found.warnings.append(parsed.bad("seal_every_s", problem, f"set it to {least_s} or more"))

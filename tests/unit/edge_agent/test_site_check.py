@@ -248,6 +248,20 @@ def test_a_request_takes_the_time_of_its_characters_and_of_the_silence_around_th
     assert request_s(Request("input", 0, 10, ("x",)), fast) == pytest.approx(33 * 11 / 115_200 + 2 * 0.00175)
 
 
+def test_a_line_on_which_a_round_outlasts_two_seal_intervals_is_told_how_to_read_its_last_device(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = site.read_text().replace("port: /dev/ttyUSB0", "port: /dev/ttyUSB0, baud: 1200")
+    for seal_every_s, warned in ((1, True), (2, False)):
+        site.write_text(f"seal_every_s: {seal_every_s}\n{text}")
+        code, _, complaints = check(site, capsys)
+        assert code == 0
+        problem = (
+            "1: seal_every_s: to ask for everything once takes about 2.4 s on line; what comes last is given up by then"
+        )
+        assert (f"{problem}; set it to 2 or more (warning)" in complaints) is warned
+
+
 def test_nothing_asked_is_no_load() -> None:
     assert share([], ModbusRtuConfig(type="modbus_rtu", port="x"), turnaround_s=1) == 0
 

@@ -1,7 +1,7 @@
 # Every target does its own set-up. Only python3 (3.11 or later), python3-venv, make and git must be there before.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all check bench wheel wheelhouse lint-deploy faults lab clean
+.PHONY: help demo test test-all check bench wheel wheelhouse lint-deploy faults faults-soak faults-hunt lab clean
 
 RUN := .venv/.ready-run
 DEV := .venv/.ready-dev
@@ -21,6 +21,8 @@ help:
 	@echo 'make check                       ruff, mypy, house rules, ansible-lint'
 	@echo 'make bench [ONLY=name,name]      figures against the strongest limit that could be built: build/bench.json'
 	@echo 'make faults [SEED=n]             the seeded simulation of failures; SEED replays one'
+	@echo 'make faults-soak [FROM=n]        seed after seed until stopped; one that fails is named, and left in build/faults'
+	@echo 'make faults-hunt [ARGS=name]     how many seeds find each planted bug; goes on where it was stopped'
 	@echo 'make wheel                       build/dist/loopgauge-*.whl'
 	@echo 'make wheelhouse [PLATFORM=arm64]   build/wheelhouse: the wheel and all that it needs, for hosts without a network'
 	@echo 'make lint-deploy                 ansible-lint and the syntax of every playbook'
@@ -61,7 +63,13 @@ bench: $(DEV)
 	@$(PY) -m benchmarks.run $(if $(ONLY),--only $(ONLY))
 
 faults: $(DEV)
-	@$(if $(SEED),LOOPGAUGE_FAULT_SEED=$(SEED) )$(PY) -m pytest tests/faults $(ARGS)
+	@$(if $(SEED),LOOPGAUGE_FAULT_SEED=$(SEED) )$(PY) -m pytest tests/faults $(if $(SEED),-k whatever_happens )$(ARGS)
+
+faults-soak: $(DEV)
+	@$(PY) -m tests.faults.run $(or $(FROM),1000)
+
+faults-hunt: $(DEV)
+	@$(PY) -m tests.faults.hunt $(ARGS)
 
 wheel: $(RUN)
 	@rm -rf build/lib build/bdist.* $(DIST)/loopgauge-*.whl && mkdir -p $(DIST)

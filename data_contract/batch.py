@@ -57,7 +57,11 @@ Counts = tuple[Count, Count, dict[str, Count]]
 """Readings of one poll group in [from, to): called for, sampled, missing by cause. The first is the sum of the rest."""
 
 Summary = tuple[Millis, Millis, Count, float, float, float]
-"""(from, to, count, min, max, mean) of a gauge whose detail was evicted."""
+"""(first stamp, last stamp, count, min, max, mean over the time) of successive readings of a gauge that were evicted,
+without a hole between them and within one hour of UTC. Stamps as in `t`, but all from the zero of the base."""
+
+Witnessed = tuple[Millis, Millis, Count]
+"""The same of a counter or a state, of which the readings that decide stand in the blocks."""
 
 
 class Device(_Model):
@@ -67,6 +71,7 @@ class Device(_Model):
     counts: dict[str, Counts] = Field(default_factory=dict)
     blocks: list[Block] = Field(default_factory=list)
     summary: dict[str, list[Summary]] = Field(default_factory=dict)
+    witnessed: dict[str, list[Witnessed]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _adds_up(self) -> Device:

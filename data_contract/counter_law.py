@@ -163,9 +163,12 @@ class Walk:
         """Whether the last reading was believed."""
         return self._suspect is None
 
-    def take(self, t_ms: int, value: float) -> list[Span]:
-        """The next reading, later than all before; what has become certain with it."""
-        judged = step(self._value, value, t_ms - self._shown_ms, self._law)
+    def take(self, t_ms: int, value: float, late_ms: int = 0) -> list[Span]:
+        """The next reading, later than all before; what has become certain with it.
+
+        `late_ms`: added to the time that it had, where readings before it were given up (see `witness`).
+        """
+        judged = step(self._value, value, t_ms - self._shown_ms + late_ms, self._law)
         suspect = self._suspect
         if judged.kind in (StepKind.ORDINARY, StepKind.ROLLOVER):
             passed_over = [self._pass_over(suspect)] if suspect else []

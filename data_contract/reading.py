@@ -15,6 +15,9 @@ QUALITY_PREFIX = "q_"
 PSEUDONYM_SUFFIX = "_pseudonym"
 """End of the name of a field that stands for a person. It is never shown, and never holds the person's own number."""
 
+EARLIEST_MS = 1_262_304_000_000
+"""A stamp before 2010 is refused: no gateway existed. What has one is not sent, as long as it can still be mended."""
+
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
 

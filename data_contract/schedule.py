@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+GAP_INTERVALS = 2.5
+"""Successive readings further apart than so many sampling intervals have a hole between them: two in a row are
+missing.
+"""
+
 
 class Poll(BaseModel):
     """One poll group of one device: its fields are called for together, `every_ms` apart."""

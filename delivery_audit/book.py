@@ -6,7 +6,7 @@ The book knows nothing of the store; whoever reads the receipts holds what the s
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from data_contract import receipt as wire
@@ -18,6 +18,7 @@ from delivery_audit.cover import Span
 from delivery_audit.days import Days
 from delivery_audit.heard import Heard, Told
 from delivery_audit.ledger import NOTES_MAX, UNEXPLAINED, Account, Finding, Gap, Ledger, clipped, gap_of
+from delivery_audit.overlap import Overlap, overlap
 from delivery_audit.plan import Plan
 from delivery_audit.restored import after_all
 from series_store.table import Receipt
@@ -55,6 +56,7 @@ class Book:
         self._claims: defaultdict[str, list[Claim]] = defaultdict(list)
         self._findings: list[Finding] = []
         self._surplus: list[Finding] = []
+        self._overlaps: dict[tuple[str, int], Overlap] = {}
         self._notes: list[str] = []
         self._notes_left_out = 0
         self._redelivered = 0
@@ -102,6 +104,17 @@ class Book:
                 found.append(self._claim(receipt.from_ms, receipt.to_ms, part, sure=sure))
         return apart(found)
 
+    def shared(self) -> list[Told]:
+        """Digests of the audited time whose counts are to be parted from those of batches that arrived otherwise."""
+        sole = self.heard.sole()
+        return [told for told in self.heard.digests() if told not in sole and _counted(told) and self._begins(told)]
+
+    def part(self, told: Told, receipts: Iterable[Receipt]) -> Overlap:
+        """Take the counts of what arrived from those of a digest; `receipts`: all of its time."""
+        found = overlap(told, ((receipt, said) for receipt, said, _ in self._batches(receipts)))
+        self._overlaps[told.digest.run, told.digest.seq] = found
+        return found
+
     def not_found(self, device: str, claim: Claim, found: int) -> None:
         """The store holds fewer values than `claim` says."""
         short = claim.must - found
@@ -119,9 +132,9 @@ class Book:
     def ledger(self, spans: Iterable[Span]) -> Ledger:
         """Close the book: the time between batches, then the digests, then what is left without evidence."""
         sole = self.heard.sole()
-        gaps = [self._gap(span, sole) for span in clipped(spans, self.from_ms, self.to_ms)]
-        for told in sole:
-            if self._inside(told.digest.from_ms):
+        gaps = [self._gap(span) for span in clipped(spans, self.from_ms, self.to_ms)]
+        for told in self.heard.digests():
+            if self._begins(told) and (told in sole or _counted(told)):
                 self._digest(told)
         found = [
             Finding(gap.from_ms, gap.to_ms, gap.readings, _no_evidence(gap), "", gap.run, gap.first, gap.last)
@@ -216,8 +229,8 @@ class Book:
                 where = f"batch {receipt.run} {receipt.seq}, {poll.device}, group {poll.group}"
                 self.note(f"{where}: called for {called} readings where the schedule says {wanted}")
 
-    def _gap(self, span: Span, sole: Sequence[Told]) -> Gap:
-        counted = any(span.digest == told.digest and _counted(told) for told in sole)
+    def _gap(self, span: Span) -> Gap:
+        counted = any(span.digest == told.digest and _counted(told) for told in self.heard.digests())
         readings = 0
         plan = self._plan.of_run(span.began_ms)
         for _, from_ms, to_ms in self._days.pieces(span.from_ms, span.to_ms):
@@ -234,21 +247,26 @@ class Book:
 
     def _digest(self, told: Told) -> None:
         """The witnesses of a digest are stored. Where it brings counts, these hold instead of the schedule."""
+        arrived = self._overlaps.get((told.digest.run, told.digest.seq))
         for device, part in told.said.devices.items():
             called, sampled, missing = _sum(part)
+            stored, bad = part.stored, part.bad
+            if arrived is not None:
+                called, sampled = called - arrived.called[device], sampled - arrived.sampled[device]
+                missing.subtract(arrived.missing[device])
+                stored, bad = arrived.fresh[device], 0
             account = self._account(device, told.digest.from_ms)
             if _counted(told):
                 account.expected += called
                 account.sampled += sampled
                 account.fates.update(missing)
                 account.fates[Fate.EVICTED.value] += sampled
-            witnesses = part.stored + part.bad
-            account.fates[Fate.STORED.value] += part.stored
-            account.fates[Fate.REJECTED.value] += part.bad
-            taken = min(witnesses, account.fates[Fate.EVICTED.value])
+            account.fates[Fate.STORED.value] += stored
+            account.fates[Fate.REJECTED.value] += bad
+            taken = min(stored + bad, account.fates[Fate.EVICTED.value])
             account.fates[Fate.EVICTED.value] -= taken
             # A witness was expected, also where the schedule of its time has not arrived.
-            account.expected += witnesses - taken
+            account.expected += stored + bad - taken
 
     def _claim(self, begin_ms: int, end_ms: int, part: DeviceReceipt, *, sure: bool) -> Claim:
         return Claim(
@@ -261,6 +279,9 @@ class Book:
             streak=self._streak,
             inside=self._inside(begin_ms),
         )
+
+    def _begins(self, told: Told) -> bool:
+        return self._inside(told.digest.from_ms)
 
     def _inside(self, begin_ms: int) -> bool:
         return self.from_ms <= begin_ms < self.to_ms

@@ -43,9 +43,9 @@ class _Evidence:
 class Fates:
     """The evidence about missing batches of one gateway.
 
-    What happened last wins: a batch that was refused had arrived, one that a digest replaces is no longer in the spool,
-    one that was set aside is no longer offered. What is pending is not lost, whatever an operator says; a damaged spool
-    explains only what nothing else does.
+    What tells most wins: a digest counts what it replaces, also where that was refused; a batch that was refused had
+    arrived; one that was set aside is no longer offered. What is pending is not lost, whatever an operator says; a
+    damaged spool explains only what nothing else does.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Fates:
         for run, first, last in carried:
             self._carried[run].append((first, last))
         self._of: dict[str, list[_Evidence]] = defaultdict(list)
-        for run, ranges, why in _rejections(history.rejected):
-            self._of[run].append(_Evidence(ranges, Fate.REJECTED, why))
         for digest in history.digests:
             for run, first, last in digest.replaces:
                 self._of[run].append(_Evidence([(first, last)], Fate.EVICTED, f"digest {digest.seq}", digest))
+        for run, ranges, why in _rejections(history.rejected):
+            self._of[run].append(_Evidence(ranges, Fate.REJECTED, why))
         for run, first, last, why in history.aside:
             fate = Fate.LOST if why.startswith(DROPPED) else Fate.SET_ASIDE
             self._of[run].append(_Evidence([(first, last)], fate, why))

@@ -38,7 +38,8 @@ class Heard:
             self._rejected[key] = (said.rejected, receipt.at_us // 1000)
             return
         self._aside.update(dict.fromkeys(said.aside))
-        if receipt.seq >= self._pending.get(receipt.run, (0, ()))[0]:
+        # A digest is sealed where there was no room, and does not say what else there is.
+        if not said.replaces and receipt.seq >= self._pending.get(receipt.run, (0, ()))[0]:
             self._pending[receipt.run] = (receipt.seq, said.pending)
         if said.replaces:
             digest = Digest(receipt.run, receipt.seq, receipt.from_ms, receipt.to_ms, said.replaces)

@@ -45,7 +45,7 @@ from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import Lanes
 from edge_agent.send.link import MqttLink, tls_context
 from edge_agent.send.sender import Sender
-from edge_agent.site_plan import Devices, limits_of, load_devices, plans_of
+from edge_agent.site_plan import Devices, fields_of, limits_of, load_devices, plans_of
 from edge_agent.weigh.waking import wake
 from service_health import watchdog
 from service_health.metric import Metric
@@ -134,7 +134,13 @@ class Agent:
         self._report: Report | None = None
         self._obeyer: Obeyer | None = None
         self.run_id = f"{ports.rng.getrandbits(128):032x}"
-        self.spool = Spool(disk=ports.disk, run=self.run_id, boot=ports.clock.boot, wrecks=recovered.wrecks)
+        self._plans: dict[str, list[PollPlan]] = {_task(bus): [] for bus in config.buses}
+        for name, (device, profile) in devices.items():
+            self._plans[_task(device.bus)].extend(plans_of(name, device, profile, key=key))
+        if config.health_every_s:
+            self._plans[OWN] = [own_device.plan(config.health_every_s)]
+        fields, boot = fields_of(devices, self._plans.values()), ports.clock.boot
+        self.spool = Spool(disk=ports.disk, run=self.run_id, boot=boot, wrecks=recovered.wrecks, fields=fields)
         self.flight = Flight(rng=ports.rng)
         own = {GATEWAY_DEVICE} if config.health_every_s else set()
         self.commands = Commands(run=self.run_id, devices=devices.keys() | own)
@@ -152,14 +158,7 @@ class Agent:
             rng=ports.rng,
             promise=self._promise("send"),
         )
-        self._plans: dict[str, list[PollPlan]] = {_task(bus): [] for bus in config.buses}
-        for name, (device, profile) in devices.items():
-            self._plans[_task(device.bus)].extend(plans_of(name, device, profile, key=key))
-        if config.health_every_s:
-            self._plans[OWN] = [own_device.plan(config.health_every_s)]
-        self._bins = {
-            plan.poll.device: plan.bin.meter for plans in self._plans.values() for plan in plans if plan.bin is not None
-        }
+        self._bins = {p.poll.device: p.bin.meter for some in self._plans.values() for p in some if p.bin is not None}
 
     def _birth(self) -> bytes:
         return say.birth(
@@ -217,15 +216,9 @@ class Agent:
             raise Fatal(f"spool.file: no room to begin ({error}); free some space or raise spool.bytes_max") from None
         clock = self._ports.clock
         mono = clock.mono_ms()
-        previous = self.spool.previous
-        timeline = Timeline(
-            mono_ms=mono,
-            civil=clock.civil(),
-            backsteps=self.spool.backsteps,
-            used_to_ms=None if previous is None else previous.to_ms,
-        )
-        interval = self._interval(mono)
         every_ms = self.schedule.seal_every_ms
+        timeline = Timeline(mono_ms=mono, civil=clock.civil(), past=self.spool.past, late_ms=2 * every_ms)
+        interval = self._interval(mono)
         paces = {
             task: Pace(polls=[p.poll for p in plans], timeline=timeline, start_mono=mono, seal_every_ms=every_ms)
             for task, plans in self._plans.items()
@@ -347,6 +340,7 @@ class Agent:
             watermark=lambda: min((pace.watermark() for pace in paces.values()), default=2**62),
             give_up=functools.partial(_give_up, list(pollers.values())),
             confirmed=self.sender.confirmed,
+            busy=self.sender.busy,
             alarmed=self.sender.alarm,
             sealed=self.sender.look,
             remember=lambda: {device: meter.remember() for device, meter in self._bins.items()},

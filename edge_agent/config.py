@@ -69,7 +69,7 @@ class SpoolConfig(_Model):
 
     file: str = Field(description="SQLite file; its folder must exist and be writable")
     bytes_max: Annotated[int, Field(ge=1_000_000, le=2**40)] = Field(
-        default=512_000_000, description="size at which new batches are refused and counted as disk_full"
+        default=512_000_000, description="size at which the oldest hours give up their detail for new batches"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data_contract.control import Birth, DeviceBirth, FieldBirth, write
-from data_contract.reading import GATEWAY_DEVICE
+from data_contract.reading import GATEWAY_DEVICE, FieldKind
 from device_profiles.profile import Profile
 from edge_agent import own_device
 from edge_agent.config import DeviceConfig
@@ -17,6 +17,15 @@ BIN_KIND = "bin"
 def kind_of(config: DeviceConfig, profile: Profile) -> str:
     """The measurement that a device's readings go to: a bin is a bin, whatever it stands on."""
     return profile.kind if config.bin is None else BIN_KIND
+
+
+def kinds(devices: Mapping[str, tuple[DeviceConfig, Profile]]) -> dict[str, dict[str, FieldKind]]:
+    """How the fields of each device add up, the gateway's own included."""
+    found = {GATEWAY_DEVICE: {field: about.kind for field, about in own_device.FIELDS.items()}}
+    for name, (config, profile) in devices.items():
+        found[name] = {field: about.kind for field, about in profile.fields.items()}
+        found[name] |= bin.KINDS if config.bin is not None else {}
+    return found
 
 
 def birth(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from data_contract.schedule import Poll
 from device_profiles.library import Library
@@ -12,6 +12,7 @@ from edge_agent import say
 from edge_agent.config import BinConfig, DeviceConfig, EdgeConfig
 from edge_agent.errors import Fatal
 from edge_agent.keep.alarms import Alarms, Limit
+from edge_agent.keep.evict import FieldPlan, Fields
 from edge_agent.keep.interval import Decode
 from edge_agent.read.planner import plan
 from edge_agent.read.poller import FieldReader, PollPlan, Weighing
@@ -129,6 +130,17 @@ def plans_of(name: str, device: DeviceConfig, profile: Profile, *, key: bytes = 
         requests = plan(fields, profile.modbus, profile.forbidden)
         plans.append(PollPlan(poll, unit, profile.modbus.timeout_ms / 1000, requests, readers, weighing))
     return plans
+
+
+def fields_of(devices: Devices, plans: Iterable[Sequence[PollPlan]]) -> Fields:
+    """How each field is read and adds up: what must be known to give up its detail."""
+    kinds = say.kinds(devices)
+    found: dict[str, dict[str, FieldPlan]] = {}
+    for poll in (each.poll for some in plans for each in some):
+        of = kinds.get(poll.device, {})
+        here = {field: FieldPlan(of[field], poll.every_ms) for field in poll.fields if field in of}
+        found.setdefault(poll.device, {}).update(here)
+    return found
 
 
 def check(config: EdgeConfig, *, library: Library) -> Sequence[str]:

@@ -9,14 +9,23 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
 from data_contract.batch import Batch, Block, Device, Record
-from data_contract.reading import QUALITY_PREFIX, is_field
-from series_store.names import DEVICE, EVENT, EVENT_TEXT, GATEWAY, KIND, RESERVED, SUMMARY
+from data_contract.reading import EARLIEST_MS, QUALITY_PREFIX, is_field
+from series_store.names import (
+    DEVICE,
+    EVENT,
+    EVENT_TEXT,
+    GATEWAY,
+    KIND,
+    RESERVED,
+    SUMMARY,
+    SUMMARY_COUNT,
+    SUMMARY_COURSE,
+    SUMMARY_TO,
+)
 from series_store.table import Cell, Table
 
 AHEAD_MAX_MS = 86_400_000
 """A stamp further in the future than a day is refused: the gateway's clock is wrong."""
-EARLIEST_MS = 1_262_304_000_000
-"""A stamp before 2010 is refused: no gateway existed."""
 
 _NONE: Mapping[str, str] = {}
 
@@ -158,32 +167,33 @@ def _device(out: Tables, gateway: str, name: str, device: Device, from_ms: int, 
     for field_name, spans in device.summary.items():
         if is_field(field_name):
             _summary(out, gateway, name, field_name, [s for s in spans if _plausible(out, name, field_name, s, now_ms)])
+    for field_name, whole in device.witnessed.items():
+        if is_field(field_name):
+            _summary(out, gateway, name, field_name, [s for s in whole if _plausible(out, name, field_name, s, now_ms)])
 
 
-def _plausible(
-    out: Tables, name: str, field_name: str, span: tuple[int, int, int, float, float, float], now_ms: int
-) -> bool:
+def _plausible(out: Tables, name: str, field_name: str, span: tuple[float, ...], now_ms: int) -> bool:
     """Whether a summary can be stored; it counts as no reading, whether or not."""
     sound = all(map(math.isfinite, span))
-    reason = refusal(span[0], now_ms) if sound else "not a finite number"
+    reason = refusal(int(span[0]), now_ms) if sound else "not a finite number"
     if reason is not None:
-        out.bad.append((name, "", span[0], row_text(SUMMARY, "", _summary_of(field_name, span)), reason))
+        out.bad.append((name, "", int(span[0]), row_text(SUMMARY, "", _summary_of(field_name, span)), reason))
     return reason is None
 
 
-def _summary_of(field_name: str, span: tuple[int, int, int, float, float, float]) -> dict[str, float]:
+def _summary_of(field_name: str, span: tuple[float, ...]) -> dict[str, float]:
     """The fields under which a summary is stored at its begin."""
-    parts = ("to", "count", "min", "max", "mean")
-    return {f"{field_name}_{part}": float(value) for part, value in zip(parts, span[1:], strict=True)}
+    parts = (SUMMARY_TO, SUMMARY_COUNT, *SUMMARY_COURSE)
+    return {f"{field_name}_{part}": float(value) for part, value in zip(parts, span[1:], strict=False)}
 
 
-def _summary(
-    out: Tables, gateway: str, name: str, field_name: str, spans: Sequence[tuple[int, int, int, float, float, float]]
-) -> None:
-    fields = tuple(f"{field_name}_{part}" for part in ("to", "count", "min", "max", "mean"))
-    columns = [[float(span[1 + i]) for span in spans] for i in range(len(fields))]
+def _summary(out: Tables, gateway: str, name: str, field_name: str, spans: Sequence[tuple[float, ...]]) -> None:
+    """Rows (from, to, count, …), as a batch's `summary` and `witnessed` have them."""
     if spans:
-        out.tables.append(Table(SUMMARY, ((GATEWAY, gateway), (DEVICE, name)), fields, [s[0] for s in spans], columns))
+        fields = tuple(f"{field_name}_{part}" for part in (SUMMARY_TO, SUMMARY_COUNT, *SUMMARY_COURSE))
+        columns = [[float(cell) for cell in column] for column in zip(*(span[1:] for span in spans), strict=True)]
+        times = [int(span[0]) for span in spans]
+        out.tables.append(Table(SUMMARY, ((GATEWAY, gateway), (DEVICE, name)), fields[: len(columns)], times, columns))
 
 
 def _record(out: Tables, gateway: str, record: Record, stamp: int, now_ms: int, refused: str | None) -> None:

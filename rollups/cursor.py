@@ -64,16 +64,21 @@ class Run:
 
 
 def touches(receipt: Receipt) -> list[Touch]:
-    """What a receipt brought, device by device. ValueError where its counts are unreadable or its stamps absurd."""
-    devices = read(receipt.counts).devices
-    for name, device in devices.items():
-        if not 0 <= device.last_ms - device.first_ms <= BATCH_MS_MAX:
-            raise ValueError(f"readings of {name} from {device.first_ms} to {device.last_ms} ms in one batch")
-    return [
-        Touch(receipt.gateway, name, device.first_ms, device.last_ms, receipt.at_us)
-        for name, device in devices.items()
-        if device.stored
-    ]
+    """What a receipt brought, device by device. ValueError where its counts are unreadable or its stamps absurd.
+
+    A digest may bring nothing but summaries of a device; so it touches all of its time.
+    """
+    said = read(receipt.counts)
+    found = []
+    for name, device in said.devices.items():
+        first_ms, last_ms = device.first_ms, device.last_ms
+        if said.replaces:
+            first_ms, last_ms = receipt.from_ms, max(receipt.from_ms, receipt.to_ms - 1)
+        if not 0 <= last_ms - first_ms <= BATCH_MS_MAX:
+            raise ValueError(f"readings of {name} from {first_ms} to {last_ms} ms in one batch")
+        if device.stored or said.replaces:
+            found.append(Touch(receipt.gateway, name, first_ms, last_ms, receipt.at_us))
+    return found
 
 
 def hours_between(first_ms: int, last_ms: int) -> range:

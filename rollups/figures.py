@@ -86,6 +86,8 @@ class Figure:
     rule: str
     simulated: bool
     contributions: tuple[Contribution, ...]
+    summarised: int = 0
+    """Readings of its meters that a full gateway gave up, and of which digests tell."""
 
 
 def evaluate(
@@ -124,6 +126,7 @@ def evaluate(
         rule=f"{indicator_id}@{indicator.version}",
         simulated=any(meter.asset.simulated for meter in meters),
         contributions=tuple(_contribution(meter) for meter in meters),
+        summarised=sum(meter.stretch.summarised for meter in meters if meter.stretch is not None),
     )
 
 

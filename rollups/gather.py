@@ -11,9 +11,12 @@ import numpy as np
 from data_contract.batch import SCHEDULE
 from data_contract.counter_law import HOLD_MS, LOOKBACK_MS, REACH
 from data_contract.reading import Quality, is_pseudonym
+from data_contract.witness import EDGE_MS
 from rollups.assets import Asset, Assets
 from rollups.catalog import Indicator, Term
+from rollups.digested import Digested
 from rollups.figures import MeterSum
+from rollups.gauges import Course
 from rollups.hours import Stretch, combine
 from rollups.measure import stretch_of
 from rollups.periods import HOUR_MS
@@ -54,7 +57,7 @@ async def timelines_of(reader: Reader, gateways: Iterable[str]) -> dict[str, Tim
 async def with_context(reader: Reader, keys: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:
     """Readings of [from_ms, to_ms) and all that can decide about them: those near, and at least REACH on either
     side."""
-    near = await reader.window(keys, max(from_ms - LOOKBACK_MS, 0), to_ms + HOLD_MS)
+    near = await reader.window(keys, max(from_ms - LOOKBACK_MS - EDGE_MS, 0), to_ms + HOLD_MS)
     newest = await reader.latest(keys)
     widened = {}
     for key in keys:
@@ -71,7 +74,7 @@ async def _reach_back(reader: Reader, key: SeriesKey, window: Window, from_ms: i
     for _ in range(NEIGHBOURS_MAX):
         if _usable_count(window, None, from_ms) >= REACH:
             break
-        edge = int(window.t[0]) if len(window.t) else max(from_ms - LOOKBACK_MS, 0)
+        edge = int(window.t[0]) if len(window.t) else max(from_ms - LOOKBACK_MS - EDGE_MS, 0)
         before, _after = await reader.neighbours(key, edge, edge)
         if before is None:
             break
@@ -105,6 +108,38 @@ def _join(one: Window, other: Window) -> Window:
     )
 
 
+async def digested(
+    reader: Reader, keys: Sequence[SeriesKey], from_ms: int, to_ms: int
+) -> dict[SeriesKey, tuple[Digested, ...]]:
+    """What digests say of each series in [from_ms, to_ms) and near it."""
+    begin = max(from_ms - LOOKBACK_MS - names.SUMMARY_MS_MAX, 0)
+    ends = {key: _of_summary(key, names.SUMMARY_TO) for key in keys}
+    columns = await reader.window(list(ends.values()), begin, to_ms + HOLD_MS)
+    told = [key for key in keys if len(columns[ends[key]].t)]
+    if not told:
+        return {}
+    parts = (names.SUMMARY_COUNT, *names.SUMMARY_COURSE)
+    columns |= await reader.window([_of_summary(key, part) for key in told for part in parts], begin, to_ms + HOLD_MS)
+    found = {}
+    for key in told:
+        count, least, greatest, mean = (_cells(columns[_of_summary(key, part)]) for part in parts)
+        rows = []
+        for t, end in _cells(columns[ends[key]]).items():
+            whole = t in mean and t in least and t in greatest
+            went = Course(mean[t], least[t], greatest[t]) if whole else None
+            rows.append(Digested(t, round(end), round(count.get(t, 0.0)), went))
+        found[key] = tuple(rows)
+    return found
+
+
+def _of_summary(key: SeriesKey, part: str) -> SeriesKey:
+    return SeriesKey(names.SUMMARY, key.gateway, key.device, f"{key.field}_{part}")
+
+
+def _cells(window: Window) -> dict[int, float]:
+    return dict(zip(window.t.tolist(), window.value.tolist(), strict=True))
+
+
 class Readings:
     """Stretches computed from raw readings."""
 
@@ -119,12 +154,22 @@ class Readings:
     async def stretch(self, key: SeriesKey, from_ms: int, to_ms: int) -> Stretch | None:
         """As `Source`."""
         window = (await with_context(self._reader, [key], from_ms, to_ms))[key]
-        return self.measure(window, key, from_ms, to_ms)
+        told = await digested(self._reader, [key], from_ms, to_ms)
+        return self.measure(window, key, from_ms, to_ms, told.get(key, ()))
 
-    def measure(self, window: Window, key: SeriesKey, from_ms: int, to_ms: int) -> Stretch | None:
-        """The same of readings that are at hand, with their context."""
+    def measure(
+        self, window: Window, key: SeriesKey, from_ms: int, to_ms: int, told: Sequence[Digested] = ()
+    ) -> Stretch | None:
+        """The same of readings that are at hand, with their context, and of what digests tell."""
         return stretch_of(
-            window, key, from_ms, to_ms, assets=self._assets, timelines=self._timelines, counters=self._counters
+            window,
+            key,
+            from_ms,
+            to_ms,
+            assets=self._assets,
+            timelines=self._timelines,
+            counters=self._counters,
+            digested=told,
         )
 
     def expected(self, key: SeriesKey, from_ms: int, to_ms: int) -> int | None:

@@ -16,9 +16,13 @@ import numpy as np
 
 from data_contract.counter_law import HOLD_MS, LOOKBACK_MS, REACH, Law, Span
 from data_contract.reading import Quality
+from data_contract.schedule import GAP_INTERVALS
+from data_contract.witness import EDGE_MS
+from rollups import digested as digests
 from rollups.counters import Volumes, volumes, within
-from rollups.gauges import Course, course, covered_ms
-from rollups.polls import GAP_INTERVALS
+from rollups.digested import Digested
+from rollups.gauges import Course
+from rollups.gauges import within as covered_within
 from series_store.table import Window
 
 GAP_MAX_UNKNOWN_MS = 150_000
@@ -58,6 +62,8 @@ class Stretch:
     lead: Gap | None = None
     tail: Gap | None = None
     course: Course | None = None
+    summarised: int = 0
+    """Readings beside `readings` that a full gateway gave up, and of which a digest tells."""
 
 
 def usable(window: Window) -> Window:
@@ -72,9 +78,14 @@ def between(window: Window, from_ms: int, to_ms: int) -> Window:
 
 
 def context(window: Window, from_ms: int, to_ms: int) -> Window:
-    """The readings that decide about [from_ms, to_ms): those in it, near it, and REACH of them on either side."""
+    """The readings that decide about [from_ms, to_ms): those in it, near it, and REACH of them on either side.
+
+    And the last one before those near it, if it is not far: where readings were given up, it tells what was shown.
+    """
     t = window.t
-    first = min(int(np.searchsorted(t, from_ms - LOOKBACK_MS)), int(np.searchsorted(t, from_ms)) - REACH)
+    near = int(np.searchsorted(t, from_ms - LOOKBACK_MS))
+    near -= near > 0 and int(t[near - 1]) >= from_ms - LOOKBACK_MS - EDGE_MS
+    first = min(near, int(np.searchsorted(t, from_ms)) - REACH)
     last = max(int(np.searchsorted(t, to_ms + HOLD_MS)), int(np.searchsorted(t, to_ms)) + REACH)
     return _slice(window, max(first, 0), last)
 
@@ -89,17 +100,24 @@ def gap_max_ms(window: Window, scheduled: int | None) -> int:
 
 
 def counted(
-    window: Window, law: Law, *, from_ms: int, to_ms: int, expected: int | None, scheduled_gap_ms: int | None
+    window: Window,
+    law: Law,
+    *,
+    from_ms: int,
+    to_ms: int,
+    expected: int | None,
+    scheduled_gap_ms: int | None,
+    digested: Sequence[Digested] = (),
 ) -> Stretch | None:
     """A counter over [from_ms, to_ms). `window` holds the usable readings of one meter; None if they say nothing of
-    it.
+    it. `digested`: where readings between them were given up.
     """
     near = context(window, from_ms, to_ms)
     gap_ms = gap_max_ms(near, scheduled_gap_ms)
-    bare = _bare(near, gap_ms, from_ms, to_ms, expected)
+    bare = _bare(near, gap_ms, from_ms, to_ms, expected, digested)
     if bare is None:
         return None
-    passed = volumes(near.t, near.value, law)
+    passed = volumes(near.t, near.value, law, digests.steps(near.t, gap_ms, digested))
     return replace(
         bare,
         delta=within(passed, from_ms, to_ms) if len(near.t) > 1 else None,
@@ -110,16 +128,23 @@ def counted(
 
 
 def went(
-    window: Window, *, from_ms: int, to_ms: int, expected: int | None, scheduled_gap_ms: int | None
+    window: Window,
+    *,
+    from_ms: int,
+    to_ms: int,
+    expected: int | None,
+    scheduled_gap_ms: int | None,
+    digested: Sequence[Digested] = (),
 ) -> Stretch | None:
-    """A gauge over [from_ms, to_ms), as `counted`."""
+    """A gauge over [from_ms, to_ms), as `counted`; what readings do not cover, digests may tell."""
     near = context(window, from_ms, to_ms)
     gap_ms = gap_max_ms(near, scheduled_gap_ms)
-    bare = _bare(near, gap_ms, from_ms, to_ms, expected)
+    bare = _bare(near, gap_ms, from_ms, to_ms, expected, digested)
     # Without a reading inside and without two close ones around it there is nothing to say about a gauge.
-    if bare is None or not bare.readings:
+    if bare is None or not bare.readings + bare.summarised:
         return None
-    return replace(bare, course=course(near.t, near.value, gap_ms, from_ms, to_ms))
+    course, covered_ms = digests.whole_course(near.t, near.value, gap_ms, digested, from_ms, to_ms)
+    return replace(bare, course=course, covered_ms=covered_ms)
 
 
 def combine(stretches: Iterable[Stretch], from_ms: int, to_ms: int, *, expected: int | None = None) -> Stretch | None:
@@ -145,13 +170,17 @@ def combine(stretches: Iterable[Stretch], from_ms: int, to_ms: int, *, expected:
         odd=tuple(span for part in parts for span in part.odd),
         lead=_lead(parts[0], from_ms),
         tail=_tail(parts[-1], to_ms),
-        course=_joint_course(parts),
+        course=digests.joined([(part.course, part.covered_ms or 1) for part in parts if part.course is not None]),
+        summarised=sum(part.summarised for part in parts),
     )
 
 
-def _bare(near: Window, gap_ms: int, from_ms: int, to_ms: int, expected: int | None) -> Stretch | None:
-    """How complete the stretch is; None where no reading and no span between readings lies in it."""
-    if not len(near.t) or near.t[0] >= to_ms or near.t[-1] < from_ms:
+def _bare(
+    near: Window, gap_ms: int, from_ms: int, to_ms: int, expected: int | None, digested: Sequence[Digested]
+) -> Stretch | None:
+    """How complete the stretch is; None where no reading, no span between readings and no digest lies in it."""
+    told = digests.clipped(digested, from_ms, to_ms)
+    if not told and (not len(near.t) or near.t[0] >= to_ms or near.t[-1] < from_ms):
         return None
     inside = between(near, from_ms, to_ms).t
     return Stretch(
@@ -159,14 +188,17 @@ def _bare(near: Window, gap_ms: int, from_ms: int, to_ms: int, expected: int | N
         to_ms=to_ms,
         readings=len(inside),
         expected=expected,
-        covered_ms=covered_ms(near.t, gap_ms, from_ms, to_ms),
+        covered_ms=covered_within(near.t, digests.close(near.t, gap_ms, digested), from_ms, to_ms),
         first_ms=int(inside[0]) if len(inside) else None,
         last_ms=int(inside[-1]) if len(inside) else None,
+        summarised=digests.given_up(inside, told, from_ms, to_ms),
     )
 
 
 def _gap_at(passed: Volumes, near: Window, edge_ms: int, gap_ms: int, law: Law) -> Gap | None:
     """The gap that lies across an edge, None where readings are close around it and no step lies between them."""
+    if not len(near.t):
+        return None
     if near.t[-1] < edge_ms:
         return Gap(int(near.t[-1]), None, 0.0) if edge_ms - near.t[-1] > gap_ms else None
     if near.t[0] > edge_ms:
@@ -194,19 +226,8 @@ def _tail(last: Stretch, to_ms: int) -> Gap | None:
 
 def _close(part: Stretch, distance_ms: int) -> bool:
     """Whether an edge is no farther away than readings lie apart: what is still open need not have a gap."""
-    return part.readings > 0 and distance_ms <= GAP_INTERVALS * part.covered_ms / part.readings
-
-
-def _joint_course(parts: Sequence[Stretch]) -> Course | None:
-    told = [(part.course, part.covered_ms or 1) for part in parts if part.course is not None]
-    if not told:
-        return None
-    weight = sum(time for _, time in told)
-    return Course(
-        mean=math.fsum(one.mean * time for one, time in told) / weight,
-        least=min(one.least for one, _ in told),
-        greatest=max(one.greatest for one, _ in told),
-    )
+    readings = part.readings + part.summarised
+    return readings > 0 and distance_ms <= GAP_INTERVALS * part.covered_ms / readings
 
 
 def _slice(window: Window, first: int, last: int) -> Window:

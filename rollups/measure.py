@@ -3,10 +3,11 @@ total can do, how often it was to be read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rollups.assets import UNKNOWN_LAW, Assets
 from rollups.catalog import Catalog
+from rollups.digested import Digested, clipped
 from rollups.hours import Stretch, between, combine, counted, usable, went
 from rollups.polls import Timeline
 from series_store.table import SeriesKey, Window
@@ -32,29 +33,35 @@ def stretch_of(
     assets: Assets,
     timelines: Mapping[str, Timeline],
     counters: frozenset[str],
+    digested: Sequence[Digested] = (),
 ) -> Stretch | None:
-    """The series over [from_ms, to_ms). `window` holds its readings there and near it, of any quality.
+    """The series over [from_ms, to_ms). `window` holds its readings there and near it, of any quality; `digested`, what
+    digests say of readings that were given up.
 
     Where a device became another asset, two meters are measured and added: nothing is counted from one to the other.
     """
     readings = usable(window)
-    if not len(readings.t):
+    stamps = [*readings.t[:1].tolist(), *readings.t[-1:].tolist(), *(each.from_ms for each in digested)]
+    if not stamps:
         return None
     timeline = timelines.get(key.gateway, Timeline())
-    first, last = min(from_ms, int(readings.t[0])), max(to_ms, int(readings.t[-1]) + 1)
+    first, last = min(from_ms, *stamps), max(to_ms, *(stamp + 1 for stamp in stamps))
     parts = []
     for stay in assets.stays(key.gateway, key.device, first, last):
         begin, end = max(stay.from_ms, from_ms), min(stay.to_ms, to_ms)
         if begin >= end:
             continue
         own = between(readings, stay.from_ms, stay.to_ms)
+        told = clipped(digested, stay.from_ms, stay.to_ms)
         expected = timeline.expected(key.device, key.field, begin, end)
         gap_ms = timeline.gap_max_ms(key.device, key.field, begin, end)
         if key.field in counters:
             law = stay.asset.law if stay.asset else UNKNOWN_LAW
-            part = counted(own, law, from_ms=begin, to_ms=end, expected=expected, scheduled_gap_ms=gap_ms)
+            part = counted(
+                own, law, from_ms=begin, to_ms=end, expected=expected, scheduled_gap_ms=gap_ms, digested=told
+            )
         else:
-            part = went(own, from_ms=begin, to_ms=end, expected=expected, scheduled_gap_ms=gap_ms)
+            part = went(own, from_ms=begin, to_ms=end, expected=expected, scheduled_gap_ms=gap_ms, digested=told)
         if part is not None:
             parts.append(part)
     return combine(parts, from_ms, to_ms, expected=timeline.expected(key.device, key.field, from_ms, to_ms))

@@ -10,13 +10,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from data_contract.schedule import Poll, Schedule, slots
+from data_contract.schedule import GAP_INTERVALS, Poll, Schedule, slots
 from series_store.table import Event
-
-GAP_INTERVALS = 2.5
-"""Successive readings further apart than so many sampling intervals have a hole between them: two in a row are
-missing.
-"""
 
 
 @dataclass(frozen=True, slots=True)

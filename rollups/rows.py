@@ -47,6 +47,7 @@ def _stretch_cells(stretch: Stretch, is_counter: bool) -> dict[str, Cell]:
     return {
         "kind": "counter" if is_counter else "gauge",
         "readings": float(stretch.readings),
+        "summarised": float(stretch.summarised),
         "expected": None if stretch.expected is None else float(stretch.expected),
         "covered_s": stretch.covered_ms / 1000,
         "first_ms": None if stretch.first_ms is None else float(stretch.first_ms),
@@ -78,6 +79,7 @@ def read_stretch(row: Row, length_ms: int) -> Stretch:
         lead=lead,
         tail=tail,
         course=None if mean is None else Course(mean, _number(cells, "min") or 0.0, _number(cells, "max") or 0.0),
+        summarised=_whole(cells, "summarised") or 0,
     )
 
 
@@ -110,6 +112,7 @@ def _figure_cells(figure: Figure) -> dict[str, Cell]:
         "denominator": figure.denominator,
         "completeness": figure.completeness,
         "partial": float(figure.partial),
+        "summarised": float(figure.summarised),
         "low": figure.low,
         "high": figure.high,
         "simulated": float(figure.simulated),

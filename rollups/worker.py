@@ -16,7 +16,7 @@ from rollups.assets import Assets
 from rollups.catalog import Catalog
 from rollups.cursor import DeviceHour, Due, Run, Touch, hours_between, touches
 from rollups.figures import Figure, MeterSum, evaluate
-from rollups.gather import Hours, Readings, index_of, meter_sums, timelines_of, with_context
+from rollups.gather import Hours, Readings, digested, index_of, meter_sums, timelines_of, with_context
 from rollups.hours import Stretch
 from rollups.jobs import Job, closing_jobs, jobs_of
 from rollups.measure import counter_fields
@@ -166,10 +166,11 @@ class Worker:
         keys = self._by_device.get((run.gateway, run.device), [])
         first, last = run.hours[0], run.hours[-1] + HOUR_MS
         windows = await with_context(self._reader, keys, first, last)
+        told = await digested(self._reader, keys, first, last)
         self._extend(run, windows)
         tables, changed = [], set()
         for key, window in windows.items():
-            measured = [readings.measure(window, key, hour, hour + HOUR_MS) for hour in run.hours]
+            measured = [readings.measure(window, key, hour, hour + HOUR_MS, told.get(key, ())) for hour in run.hours]
             stretches = [stretch for stretch in measured if stretch is not None]
             if stretches:
                 tables.append(stretch_table(names.ROLLUP_1H, key, stretches, key.field in self._counters))

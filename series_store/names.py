@@ -11,8 +11,12 @@ EVENT_TEXT = "text"
 """The record's data as JSON text."""
 
 SUMMARY = "summary"
-"""Tags gateway, device; gauges whose detail was evicted: `<field>_count|_min|_max|_mean`, at the begin of the span, and
-`<field>_to`."""
+"""Tags gateway, device; readings that a full gateway gave up, at the stamp of the first of successive ones:
+`<field>_to` (stamp of the last), `<field>_count`; of a gauge `_min|_max|_mean`, too. Of totals and states, those that
+decide were kept, and lie under their own keys."""
+SUMMARY_TO, SUMMARY_COUNT, SUMMARY_COURSE = "to", "count", ("min", "max", "mean")
+SUMMARY_MS_MAX = 3_600_000
+"""They lie within one hour of UTC."""
 
 RECEIPT = "receipt"
 """Tags gateway, worker; time in microseconds; fields below. One per batch made durable; a batch may have several."""
@@ -56,6 +60,7 @@ FIELD = "field"
 STRETCH_FIELDS = (
     "kind",  # counter | gauge
     "readings",
+    "summarised",  # beside them: given up by a full gateway, and told of by a digest
     "expected",  # absent where no schedule is known
     "covered_s",
     "first_ms",
@@ -80,6 +85,7 @@ FIGURE_FIELDS = (
     "denominator",
     "completeness",
     "partial",
+    "summarised",  # readings of its meters that only digests tell of
     "low",
     "high",
     "simulated",

@@ -66,7 +66,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and (_must_run(item) or _may_be_refused(item.path)):
         report.user_properties.append(("left_out", _reason(report)))
-        if _in_ci() and _must_run(item):
+        if _in_ci() and not _may_be_refused(item.path):
             _fail_in_ci(report)
     return report
 

@@ -99,6 +99,7 @@ def _figure(indicator: Indicator, area: str, row: Figure, zone: str) -> Json:
         "reason": str(cells.get("reason", "")),
         "completeness": number(row, "completeness"),
         "partial": bool(cells.get("partial")),
+        "summarised": bool(number(row, "summarised")),
         "low": number(row, "low"),
         "high": number(row, "high"),
         "from_ms": from_ms,

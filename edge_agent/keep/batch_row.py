@@ -29,11 +29,15 @@ def crc_when_dated(
     guess_ms: int,
     body: str,
     crc: int | None,
+    low_ms: int | None,
     base_ms: int,
     lo: int | None,
     hi: int | None,
 ) -> int:
-    """The checksum of an undated row with its date, for SQL; -1, which no row has, where it was not sound before."""
-    if not is_sound(seq, None, guess_ms, None, None, body, crc):
+    """The checksum of an undated row with its date, for SQL; -1, which no row has, where it was not sound before.
+
+    `low_ms`: the bound that it was sealed with.
+    """
+    if not is_sound(seq, None, guess_ms, low_ms, None, body, crc):
         return -1
     return crc_of(seq, base_ms, guess_ms, lo, hi, body)

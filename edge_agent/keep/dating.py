@@ -6,6 +6,9 @@ is mono + base. The base may change, but only at a seal boundary that lies ahead
     mono     0 ──────────┬──────────────────┬────────────► now
     segment       A      │        B         │
     base       +1000     │     +3601000     │      a change seen during B starts with the next boundary
+
+A clock that can be trusted is followed wherever it goes. One that cannot is only followed forward, and never to a time
+before the end of what ran earlier: no gateway boots before its last shutdown, whatever its clock says.
 """
 
 from __future__ import annotations
@@ -13,14 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from data_contract.schedule import next_slot
+from edge_agent.keep.passes import GUESSED, STAMP_MS, SURE, Passes, grid, recall
 from edge_agent.ports import Civil
 
 DRIFT_MAX_MS = 100
 """A base that is wrong by less is kept: slewing by NTP must not move the slots of every batch."""
-
-STAMP_MS = 8
-"""Stamps are kept to this many ms. What is left over tells how often the clock was put back (modulo STAMP_MS), so that
-the stamps of an hour that a clock lives through twice never meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +32,64 @@ class Segment:
     trusted: bool
     backsteps: int
     """How often civil time had been put back before, in this run and those before it."""
+    low: int | None = None
+    """The true base is no less than this; None where it is `base`."""
 
 
-def _base(civil: Civil, mono_ms: int) -> int:
-    """The nearest base that keeps stamps on their grid."""
-    return round((civil.utc_ms - mono_ms) / STAMP_MS) * STAMP_MS
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the runs before this one leave behind."""
+
+    ended_ms: int | None = None
+    """Civil ms at which the last batch ended, as it was dated or guessed; None where there was none."""
+    clean: bool = True
+    """That batch was the end of its run, which said so."""
+    rebooted: bool = True
+    """Milliseconds have been counted anew since."""
+    undated: bool = False
+    """Some batches have no base yet."""
+    backsteps: int = 0
+    text: str = ""
+    """What the last batch had the spool remember of `Timeline.remember`."""
 
 
 class Timeline:
     """Civil time as this run of the agent sees it. Holds the segments since the last seal and at most one to come."""
 
-    def __init__(self, *, mono_ms: int, civil: Civil, backsteps: int = 0, used_to_ms: int | None = None) -> None:
-        """`backsteps`: those of earlier runs; `used_to_ms`: civil time up to which these have stamped readings."""
-        back = used_to_ms is not None and civil.utc_ms < used_to_ms
-        self._segments = [Segment(mono_ms, _base(civil, mono_ms), civil.trusted, backsteps + back)]
+    def __init__(self, *, mono_ms: int, civil: Civil, past: Past | None = None, late_ms: int = 0) -> None:
+        """`late_ms`: how far behind the end of its batch a stamp may lie."""
+        past = past or Past()
+        self._passes, gap_ms = Passes(), 0
+        low = 0
+        if past.ended_ms is not None:
+            self._passes, gap_ms = recall(past.text, past.ended_ms, 0 if past.clean else late_ms)
+            low = past.ended_ms - gap_ms - (0 if past.rebooted else mono_ms)
+        back = past.ended_ms is not None and civil.utc_ms < past.ended_ms
+        base = grid(civil.utc_ms - mono_ms)
+        if civil.trusted:
+            # Batches of this boot that have no base yet are going to have this one, too.
+            segment = self._sure(mono_ms, base, 0 if past.undated else mono_ms, past.backsteps + back)
+        else:
+            segment = self._guess(mono_ms, base, low, past.backsteps + back)
+        self._segments = [segment]
         self.changes = 0
         """How often a new base has been set: what was worked out ahead holds while this stays."""
+
+    def _sure(self, start: int, base: int, from_: int, backsteps: int, *, leave: int | None = None) -> Segment:
+        """A segment on the time of a trusted clock, on a track that is free from `from_` on."""
+        placed = self._passes.place(base, from_, SURE, leave=leave)
+        if from_ < start:
+            self._passes.reached(placed, placed + start)
+        return Segment(start, placed, True, backsteps, base if placed - base >= STAMP_MS else None)
+
+    def _guess(self, start: int, base: int, low: int, backsteps: int) -> Segment:
+        least = -(-low // STAMP_MS) * STAMP_MS
+        return Segment(start, self._passes.place(max(base, least), start, GUESSED), False, backsteps, low)
+
+    @property
+    def forced(self) -> bool:
+        """Whether the newest base had to be moved on from what a trusted clock says."""
+        return self._segments[-1].trusted and self._segments[-1].low is not None
 
     def at(self, mono_ms: int) -> Segment:
         """The segment that holds an instant."""
@@ -56,11 +98,15 @@ class Timeline:
                 return segment
         return self._segments[0]
 
-    def stamp(self, mono_ms: int, due: int) -> int:
-        """The stamp (mono) of a request made at `mono_ms` for the slot `due`: less than STAMP_MS off, not before it."""
-        offset = self.at(mono_ms).backsteps % STAMP_MS
-        kept = (mono_ms - offset) // STAMP_MS * STAMP_MS + offset
-        return kept if kept >= due else kept + STAMP_MS
+    def stamp(self, mono_ms: int, due: int, slot: int | None = None) -> int:
+        """The stamp (mono) of a request made at `mono_ms`: less than STAMP_MS off, not before `due`.
+
+        It is for the slot at `slot`, or at `due`.
+        """
+        kept = mono_ms // STAMP_MS * STAMP_MS
+        kept = kept if kept >= due else kept + STAMP_MS
+        self._passes.used(self.at(due if slot is None else slot).base + kept)
+        return kept
 
     def next_due(self, every_ms: int, mono_ms: int) -> int:
         """Mono of the first slot of civil time at or after an instant."""
@@ -88,12 +134,42 @@ class Timeline:
         now = self._segments[-1]
         oldest = self.at(sealed_to)
         self._segments = [s for s in self._segments if s.start >= oldest.start]
-        base = _base(civil, mono_ms)
-        if abs(base - now.base) <= DRIFT_MAX_MS and civil.trusted == now.trusted:
+        fresh = self._changed(now, grid(civil.utc_ms - mono_ms), civil.trusted, boundary)
+        if fresh is None:
             return False
-        if now.trusted and not civil.trusted:
-            return False
-        fresh = Segment(boundary, base, civil.trusted, now.backsteps + (base < now.base))
         self._segments = [s for s in self._segments if s.start < boundary] + [fresh]
         self.changes += 1
         return True
+
+    def _changed(self, now: Segment, base: int, trusted: bool, boundary: int) -> Segment | None:
+        """What holds from `boundary` on, or None where it is what holds now."""
+        backsteps = now.backsteps + (base < now.base - DRIFT_MAX_MS)
+        if now.trusted and not trusted:
+            return None  # it runs on
+        if not trusted:
+            if base - now.base <= DRIFT_MAX_MS:
+                return None
+            assert now.low is not None, "what cannot be trusted has a bound"
+            return self._guess(boundary, base, now.low, backsteps)
+        if not now.trusted:
+            # What was sampled in this boot so far gets this base, too.
+            return self._sure(boundary, base, 0, backsteps)
+        same = abs(base - (now.base if now.low is None else now.low)) <= DRIFT_MAX_MS
+        if base >= now.base:
+            if same:
+                return None
+            self._passes.reached(now.base, now.base + boundary)
+            return self._sure(boundary, base, boundary, backsteps)
+        if same and now.low is None:
+            return None
+        fresh = self._sure(boundary, base, boundary, backsteps, leave=now.base % STAMP_MS)
+        if now.low is None or fresh.low is None:
+            return fresh
+        # Still no track is free: what goes on without a gap is as good as any other.
+        return None if same else Segment(boundary, now.base, True, backsteps, base)
+
+    def remember(self, mono_ms: int) -> str:
+        """What the next run must know of the batch that holds an instant. It changes only where a base does."""
+        segment = self.at(mono_ms)
+        gap_ms = 0 if segment.low is None else segment.base - segment.low
+        return self._passes.text(segment.base % STAMP_MS, gap_ms)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from data_contract.batch import STOP, Body, Record, Span, write_body
+from data_contract.reading import EARLIEST_MS, GATEWAY_DEVICE
 from edge_agent.errors import DiskFull
 from edge_agent.keep.alarms import ALARM
 from edge_agent.keep.aside import told
@@ -28,6 +29,8 @@ HASTY_LOOK_S = 0.1
 SEAL_BYTES."""
 LATE_LOOK_MS = 50
 """And this often, in civil ms, once the interval is over and a bus still has a slot open."""
+EVICTIONS_PER_SEAL = 3
+"""So many pieces of at most PIECE_BYTES_MAX give way for one batch. The work is done on the disk's thread."""
 SEAL_S_MAX = 60.0
 """Longest time for a seal or a dating, in real s: three transactions at worst, where the disk was full. A card that
 tidies up holds one up for seconds, and SQLite waits 5 s for whoever else has the file open. What takes longer than all
@@ -48,6 +51,7 @@ class Sealer:
         watermark: Callable[[], int],
         give_up: Callable[[int], None],
         confirmed: Callable[[], Sequence[Span]],
+        busy: Callable[[], Container[tuple[str, int]]],
         alarmed: Callable[[int], None],
         sealed: Callable[[], None],
         remember: Callable[[], Mapping[str, str]],
@@ -58,8 +62,8 @@ class Sealer:
         """The callables tell and ask the rest of the agent.
 
         `watermark`: mono before which each slot has its outcome; `give_up`: give every slot before an instant one;
-        `confirmed`: what may be deleted; `alarmed`: told the seq of a batch with an alarm;
-        `sealed`: called after each seal; `remember`: what devices must still know after a power cut, by device;
+        `confirmed`: what may be deleted; `busy`: what may not be given up; `alarmed`: told the seq of a batch with an
+        alarm; `sealed`: called after each seal; `remember`: what devices must still know after a power cut, by device;
         `promise`: told before each wait how long it may take at most, in real s.
         """
         self._clock = clock
@@ -70,6 +74,7 @@ class Sealer:
         self._watermark = watermark
         self._give_up = give_up
         self._confirmed = confirmed
+        self._busy = busy
         self._alarmed = alarmed
         self._sealed = sealed
         self._remember = remember
@@ -79,6 +84,8 @@ class Sealer:
         self._seq = 0
         self._prev: int | None = None
         self._full = False
+        self._evicting = False
+        self._remembered: dict[str, str] = {}
         self._tried = interval.from_
         """End of the last attempt to seal: a refused one is not repeated before the next boundary."""
         self._hasty = True
@@ -123,6 +130,8 @@ class Sealer:
         ahead = self._timeline.next_due(self._every_ms, mono + 1)
         if self._timeline.observe(mono_ms=mono, civil=civil, boundary=ahead, sealed_to=self._interval.from_):
             log.warning("clock: civil time changed; it holds from the next seal on")
+            if self._timeline.forced:
+                log.error("clock: put back over the same hours too often; stamps go on from there, within bounds")
 
     async def _over(self, boundary: int) -> int | None:
         """Wait for the end of the interval, and say where it is (mono ms), or None when told to stop.
@@ -165,31 +174,65 @@ class Sealer:
         if final:
             self._interval.happened(Record(kind=STOP, t=to - self._interval.from_))
         segment = self._timeline.at(self._interval.from_)
+        left = EVICTIONS_PER_SEAL
+        while (full := await self._try(to, segment, final)) is not None:
+            left -= 1
+            if left < 0 or not await self._evict(segment):
+                self._refused(to, full)
+                return
+        if self._full:
+            log.info("spool: there is room again")
+            self._full = False
+
+    async def _try(self, to: int, segment: Segment, final: bool) -> DiskFull | None:
+        """Seal once; what was in the way, or None if it is durable."""
         confirmed = self._confirmed()
         pending = self._spool.pending(confirmed)
         body = self._interval.body(
             to, prev=self._prev, pending=pending, aside=told(self._spool.aside), off_grid=not segment.trusted
         )
+        if segment.trusted and segment.low is not None:
+            body.unsure = (segment.low, segment.base)
+        row = self._as_row(body, segment, final)
         try:
-            await self._spool.seal(self._as_row(body, segment, final), confirmed)
+            await self._spool.seal(row, confirmed)
         except DiskFull as error:
-            self._interval.refused(to)
-            if not self._full:
-                log.error("spool: no room for new readings (%s); they are counted as disk_full until there is", error)
-            self._full = True
-            return
-        if self._full:
-            log.info("spool: there is room again")
-            self._full = False
+            return error
         self._seq += 1
         self._prev = to
+        self._remembered |= row.memory
         self._interval.sealed(to)
         self._tally.sealed(body)
         if any(record.kind == ALARM for record in body.records):
             self._alarmed(self._seq)
         self._sealed()
+        return None
+
+    def _refused(self, to: int, error: DiskFull) -> None:
+        self._interval.refused(to)
+        if not self._full:
+            log.error("spool: no room for new readings (%s); they are counted as disk_full until there is", error)
+        self._full = True
+
+    async def _evict(self, segment: Segment) -> bool:
+        """Make room: the oldest detail gives way to a digest, which takes the next number. False: nothing did."""
+        self._promise(SEAL_S_MAX)
+        before_ms = segment.base + self._tried
+        try:
+            evicted = await self._spool.evict(self._seq + 1, before_ms=before_ms, busy=self._busy)
+        except DiskFull:
+            return False
+        if not evicted:
+            return False
+        if not self._evicting:
+            log.warning("spool: full; the oldest hours keep totals, changes and summaries, and lose the rest")
+        self._evicting = True
+        self._seq += 1
+        self._sealed()
+        return True
 
     def _as_row(self, body: Body, segment: Segment, final: bool) -> Sealed:
+        memory = {**self._remember(), GATEWAY_DEVICE: self._timeline.remember(body.from_)}
         return Sealed(
             seq=self._seq + 1,
             base_ms=segment.base if segment.trusted else None,
@@ -198,8 +241,13 @@ class Sealer:
             body=write_body(body),
             clean=final,
             backsteps=segment.backsteps,
-            memory=self._remember(),
+            low_ms=None if segment.trusted else segment.low,
+            # What has not changed is not written again: a card wears by the page.
+            memory={device: text for device, text in memory.items() if self._remembered.get(device) != text},
         )
+
+    def _waited_s(self) -> float:
+        return asyncio.get_running_loop().time() - self._began_s
 
     async def _date(self) -> None:
         """Give undated batches their base, for good: as soon as the clock is trusted, or when the wait is over."""
@@ -208,8 +256,8 @@ class Sealer:
         segment = self._timeline.at(self._clock.mono_ms())
         with contextlib.suppress(DiskFull):  # they wait on; the seal has said that there is no room
             if segment.trusted:
-                await self._spool.date(segment.base)
-            elif asyncio.get_running_loop().time() - self._began_s >= self._wait_s:
+                await self._spool.date(segment.base, segment.low)
+            elif self._waited_s() >= self._wait_s and segment.base + self._clock.mono_ms() >= EARLIEST_MS:
                 await self._spool.guess()
             else:
                 if not self._waiting:

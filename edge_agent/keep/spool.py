@@ -6,16 +6,20 @@ The index knows of each batch only its place and size, so that deciding what to 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from data_contract.batch import Previous, Span
 from data_contract.message import Row
+from data_contract.reading import GATEWAY_DEVICE
 from edge_agent.errors import Damaged, DiskFull
-from edge_agent.keep import schema
+from edge_agent.keep import estimate, room, schema
 from edge_agent.keep.aside import without
-from edge_agent.keep.batch_row import crc_of, crc_when_dated, is_sound
+from edge_agent.keep.batch_row import crc_of, is_sound
+from edge_agent.keep.dating import Past
+from edge_agent.keep.evict import HOUR_MS, Fields, spans_of
 from edge_agent.keep.index import Index, Spans
 from edge_agent.keep.wreck import BatchRow, Wreck
 from edge_agent.ports import Disk
@@ -23,8 +27,8 @@ from edge_agent.ports import Disk
 if TYPE_CHECKING:
     import sqlite3
 
-UNKNOWN_MS = 253_402_300_799_000
-"""Upper bound where nothing is known: the end of the year 9999."""
+PIECES_PER_EVICTION = 3
+"""So many are tried until one is worth giving up."""
 PENDING_SPANS_MAX = 500
 """Spans that a batch lists at most; beyond, neighbouring spans are joined across the gap between them."""
 
@@ -52,6 +56,8 @@ class Sealed:
     body: str
     clean: bool = False
     backsteps: int = 0
+    low_ms: int | None = None
+    """While there is no base: it is going to be no less than this."""
     memory: Mapping[str, str] = field(default_factory=dict)
     """By device: what it must still know after a power cut."""
 
@@ -59,9 +65,17 @@ class Sealed:
 class Spool:
     """The batches of this run and of those before it."""
 
-    def __init__(self, *, disk: Disk, run: str, boot: str, wrecks: Sequence[Wreck] = ()) -> None:
-        """`wrecks`: damaged spools whose rows are to be carried over, oldest first."""
+    def __init__(
+        self, *, disk: Disk, run: str, boot: str, wrecks: Sequence[Wreck] = (), fields: Fields | None = None
+    ) -> None:
+        """`wrecks`: damaged spools whose rows are to be carried over, oldest first; `fields`: how those of this run are
+        read, for when they must be given up.
+        """
         self._disk = disk
+        self._fields = fields or {}
+        self._room = room.Store()
+        self.leaving: list[Span] = []
+        """Batches that are just giving way to a digest: not to be sent."""
         self._boot = boot
         self._wrecks = wrecks
         self._adrift = Spans()
@@ -70,8 +84,8 @@ class Spool:
         """By name of such a file: up to which page that has been done."""
         self.run = run
         self.previous: Previous | None = None
-        self.backsteps = 0
-        """How often civil time was put back in the runs before this one."""
+        self.past = Past()
+        """What the runs before this one leave behind for civil time."""
         self.held = Index()
         """Batches that are offered, oldest first."""
         self.oldest_ms: int | None = None
@@ -97,7 +111,7 @@ class Spool:
             self._take_over(db, wreck)
         # A run that died before its first seal left nothing to name; the one before it must still be named.
         before = db.execute(
-            "SELECT run, last, to_ms, clean FROM run WHERE last > 0 ORDER BY id DESC LIMIT 1"
+            "SELECT run, last, to_ms, clean, boot, id FROM run WHERE last > 0 ORDER BY id DESC LIMIT 1"
         ).fetchone()
         adrift = {run for run, _, _ in self._adrift}
         db.executemany(
@@ -105,19 +119,29 @@ class Spool:
             " AND id IS NOT (SELECT max(id) FROM run WHERE last > 0)",
             [(run_id,) for run_id, run in db.execute("SELECT id, run FROM run").fetchall() if run not in adrift],
         )
-        self.backsteps = db.execute("SELECT coalesce(max(backsteps), 0) FROM run").fetchone()[0]
+        backsteps = db.execute("SELECT coalesce(max(backsteps), 0) FROM run").fetchone()[0]
         db.execute(
             "INSERT INTO run (run, boot, last, clean, backsteps) VALUES (?, ?, 0, 0, ?)",
-            (self.run, self._boot, self.backsteps),
+            (self.run, self._boot, backsteps),
         )
         self._ids = dict(db.execute("SELECT run, id FROM run"))
+        room.begin(db, self.run, self._fields)
         self.held = schema.load_index(db)
         self.aside = schema.load_aside(db)
         self.memory = dict(db.execute("SELECT device, text FROM memory"))
         self._date_oldest(db, self._oldest())
         if before is None:
             return None
-        return Previous(run=before[0], last=before[1], to_ms=before[2], clean=bool(before[3]))
+        run, last, to_ms, clean, boot, run_id = before
+        self.past = Past(
+            ended_ms=estimate.end_of(db, run_id) if to_ms is None else to_ms,
+            clean=bool(clean),
+            rebooted=boot != self._boot,
+            undated=bool(self.held.undated),
+            backsteps=backsteps,
+            text=self.memory.get(GATEWAY_DEVICE, ""),
+        )
+        return Previous(run=run, last=last, to_ms=to_ms, clean=bool(clean))
 
     def _take_over(self, db: sqlite3.Connection, wreck: Wreck) -> None:
         """Know the runs of a damaged spool as if they were ours; its batches follow in steps."""
@@ -192,9 +216,8 @@ class Spool:
 
         def insert(db: sqlite3.Connection) -> None:
             run_id = self._ids[self.run]
-            self._insert(
-                db, BatchRow(self.run, sealed.seq, sealed.base_ms, sealed.guess_ms, None, None, None, sealed.body)
-            )
+            at = (sealed.base_ms, sealed.guess_ms, sealed.low_ms, None)
+            self._insert(db, BatchRow(self.run, sealed.seq, *at, None, sealed.body))
             to_ms = None if sealed.base_ms is None else sealed.to_ms
             db.execute(
                 "UPDATE run SET last=?, to_ms=?, clean=?, backsteps=? WHERE id=?",
@@ -216,6 +239,59 @@ class Spool:
             await self._disk.run(insert, grows=True)
         self._drop(confirmed)
         self.held.add(self.run, sealed.seq, len(sealed.body), dated=sealed.base_ms is not None)
+
+    async def evict(self, seq: int, *, before_ms: int, busy: Callable[[], Container[tuple[str, int]]]) -> bool:
+        """Let a digest with this seq of this run take the place of an hour of detail, in one transaction.
+
+        False: nothing may go, or nothing worth it; the seq was not used. `before_ms`: only hours that ended before;
+        `busy`: what is in flight or confirmed, and must stay as it is. Raises DiskFull (nothing has changed), Damaged.
+        """
+        for _ in range(PIECES_PER_EVICTION):
+            if self._room.fruitless_h == before_ms // HOUR_MS:
+                return False
+            piece = await self._disk.run(functools.partial(self._piece, busy(), before_ms))
+            # What has been sent since must not be digested: the cloud may be storing it now. From here on it is not.
+            piece = piece.without(busy())
+            if not piece.may_go:
+                self._room.fruitless_h = before_ms // HOUR_MS
+                return False
+            if await self._replace(piece, seq):
+                return True
+        return False
+
+    def _piece(self, busy: Container[tuple[str, int]], before_ms: int, db: sqlite3.Connection) -> room.Piece:
+        return room.piece(db, busy, before_ms, self._room)
+
+    async def _replace(self, piece: room.Piece, seq: int) -> bool:
+        """Whether a digest has taken the place of a piece; else it was not worth it, and another may be."""
+        going = spans_of(piece.keys)
+        oldest = self._oldest(without=going, else_seq=seq)
+
+        def work(db: sqlite3.Connection) -> room.Replaced | None:
+            def insert(body: str) -> None:
+                self._insert(db, BatchRow(self.run, seq, 0, 0, None, None, None, body))
+                db.execute("UPDATE run SET last=? WHERE id=?", (seq, self._ids[self.run]))
+
+            replaced = room.replace(db, piece, insert, self._room)
+            if replaced is not None:
+                self._date_oldest(db, oldest)
+            return replaced
+
+        self.leaving = going
+        try:
+            replaced = await self._disk.run(work)
+        except DiskFull:
+            if piece.day is None:
+                raise
+            self._room.spare(piece)  # where no page is left, a few small digests may set none free
+            return False
+        finally:
+            self.leaving = []
+        if replaced is None:
+            return False
+        self._drop(replaced.spans)
+        self.held.add(self.run, seq, replaced.size, dated=True)
+        return True
 
     async def forget(self, confirmed: Sequence[Span]) -> None:
         """Delete what has been confirmed. Raises DiskFull."""
@@ -265,24 +341,18 @@ class Spool:
         self.held.sort(self._ids)
         self.aside = without(self.aside, span)
 
-    async def date(self, base_ms: int) -> None:
-        """The clock has become trusted: batches of this boot get this base, those of earlier boots an estimate."""
-        of_this_boot = "run_id IN (SELECT id FROM run WHERE boot=:boot)"
-        here = _dating(":base", "NULL", "NULL") + f" AND {of_this_boot}"
-        before = _dating("guess_ms", "guess_ms", "max(guess_ms, :base)")
-        await self._set_dates([here, before], {"base": base_ms, "boot": self._boot})
+    async def date(self, base_ms: int, low_ms: int | None = None) -> None:
+        """The clock has become trusted: batches of this boot get this base, those of earlier boots an estimate.
+
+        `low_ms`: the base had to be moved on from there, so that it is an estimate, too.
+        """
+        await self._set_dates(lambda db: estimate.date(db, self._boot, base_ms, low_ms))
 
     async def guess(self) -> None:
         """The wait for a trusted clock is over: undated batches go with what the clock said, marked as an estimate."""
-        await self._set_dates([_dating("guess_ms", "guess_ms", str(UNKNOWN_MS))], {})
+        await self._set_dates(lambda db: estimate.guess(db, self._boot))
 
-    async def _set_dates(self, statements: Sequence[str], values: Mapping[str, object]) -> None:
-        def work(db: sqlite3.Connection) -> None:
-            db.create_function("crc_when_dated", 7, crc_when_dated, deterministic=True)
-            for statement in statements:
-                db.execute(statement, values)
-            _date_ends(db)
-
+    async def _set_dates(self, work: Callable[[sqlite3.Connection], None]) -> None:
         await self._disk.run(work)
         self.held.all_dated()
 
@@ -312,19 +382,3 @@ class Spool:
     async def close(self) -> None:
         """Let the disk go."""
         await self._disk.close()
-
-
-def _dating(base: str, lo: str, hi: str) -> str:
-    """SQL that gives undated batches their base and its bounds."""
-    return (
-        f"UPDATE batch SET base_ms={base}, unsure_lo={lo}, unsure_hi={hi},"  # noqa: S608  # expressions of ours
-        f" crc=crc_when_dated(seq, guess_ms, body, crc, {base}, {lo}, {hi}) WHERE base_ms IS NULL"
-    )
-
-
-def _date_ends(db: sqlite3.Connection) -> None:
-    """Tell when runs ended whose last batch has just been dated."""
-    db.execute(
-        "UPDATE run SET to_ms=(SELECT base_ms + json_extract(body, '$.to') FROM batch WHERE run_id=id AND seq=last)"
-        " WHERE to_ms IS NULL"
-    )

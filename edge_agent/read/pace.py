@@ -47,7 +47,7 @@ class Pace:
         slot, least, newest = self._stamped.get(device, (due, due, due - 1))
         if slot != due:
             least = newest + 1
-        stamp = self._timeline.stamp(max(mono_ms, least - 1), max(due, least))
+        stamp = self._timeline.stamp(max(mono_ms, least - 1), max(due, least), due)
         self._stamped[device] = (due, least, max(newest, stamp))
         return stamp
 

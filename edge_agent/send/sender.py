@@ -124,6 +124,10 @@ class Sender:
         self._done = Spans(self._spool.held.spans(within=self._done))
         return list(self._done)
 
+    def busy(self) -> Spans:
+        """What has been sent and is still in the spool, confirmed or not: nothing may take its place."""
+        return Spans([*self._done, *self._flight.spans])
+
     @property
     def settled(self) -> bool:
         """Everything that is held and dated has been confirmed."""
@@ -360,7 +364,7 @@ class Sender:
 
     def _taken(self) -> list[Span]:
         """What is not to be offered: in flight, or confirmed."""
-        return [*self._done, *self._flight.spans]
+        return [*self._done, *self._flight.spans, *self._spool.leaving]
 
     async def _publish(self, session: Session, message: Message) -> None:
         rows = await self._spool.take(message.span)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict
+from collections.abc import Set
 from dataclasses import dataclass, field
 from datetime import UTC
 
@@ -23,6 +24,10 @@ from tests.twins.clock import ORIGIN_MS, civil_ms
 Key = tuple[str, str, str, int]
 STAMP_SLACK_MS = 16
 """A stamp lies this close to the instant of its request."""
+RIGHT_MS = 1000
+"""What a stamp without a flag may be off by."""
+FOLLOW_MS = 40_000
+"""A step of a trusted clock is followed within two seals, each of which a slow device may hold up."""
 LATE_MS = 60_000
 """A device may answer so long after its slot, whose batch has then been sealed with the slot given up."""
 
@@ -36,8 +41,12 @@ class Verdict:
     stored: int = 0
     refused: int = 0
     aside: int = 0
+    lost: int = 0
+    """On cards that are gone, or can no longer be read."""
     served: int = 0
     unsealed: int = 0
+    unsure: int = 0
+    """Batches with bounds for their time."""
     counted: Counter[str] = field(default_factory=Counter)
     redelivered: int = 0
 
@@ -55,7 +64,8 @@ async def judge(world: World, *, no_room: bool = False) -> Verdict:
     known: set[Key] = set()
     for gateway in world.gateways:
         sealed = world.sealed_readings(gateway)
-        aside = _aside(world, gateway, sealed)
+        aside = _aside(gateway)
+        lost = _keys(gateway, gateway.lost)
         known |= set(sealed)
         verdict.sealed += len(sealed)
         verdict.aside += len(aside)
@@ -68,12 +78,15 @@ async def judge(world: World, *, no_room: bool = False) -> Verdict:
                 verdict.say(f"{key}: sealed {value}, stored {there}")
             elif letters.get(key) == value:
                 verdict.refused += 1
+            elif key in lost:
+                verdict.lost += 1
             elif key not in aside:
                 verdict.say(f"{key}: sealed {value}, neither stored nor in a dead letter")
         if aside and not no_room:
             verdict.say(f"{gateway.name}: {len(aside)} values were set aside although ingest could take them")
         _counts(gateway, verdict)
         _served(gateway, verdict)
+        _times(gateway, verdict)
         await _receipts(world, gateway, verdict)
     for key in stored.keys() - known:
         verdict.say(f"{key}: stored {stored[key]}, never sealed")
@@ -89,15 +102,19 @@ def _letters(world: World) -> dict[Key, float]:
     }
 
 
-def _aside(world: World, gateway: Gateway, sealed: dict[Key, float]) -> set[Key]:
+def _aside(gateway: Gateway) -> set[Key]:
     """Keys of values in batches that the gateway has stopped offering."""
     assert gateway.agent is not None
+    aside = gateway.agent.spool.aside
+    return _keys(gateway, {(run, seq) for run, first, last, _ in aside for seq in range(first, last + 1)})
+
+
+def _keys(gateway: Gateway, batches: Set[tuple[str, int]]) -> set[Key]:
+    """Keys of all values in some batches."""
     found: set[Key] = set()
-    for run, first, last, _ in gateway.agent.spool.aside:
-        for seq in range(first, last + 1):
-            batch = gateway.sealed[run, seq]
-            base = batch.base_ms or 0
-            found |= {(gateway.name, d, f, base + t) for d, f, t, _ in values_of(body_of(batch.body))}
+    for batch in batches:
+        base = gateway.sealed[batch].base_ms or 0
+        found |= {(gateway.name, d, f, base + t) for d, f, t, _ in values_of(body_of(gateway.sealed[batch].body))}
     return found
 
 
@@ -108,8 +125,6 @@ def _slots(every_ms: int, from_ms: int, to_ms: int) -> int:
 
 def _counts(gateway: Gateway, verdict: Verdict) -> None:
     """Batches follow each other without gap, and count exactly what the schedule calls for."""
-    assert gateway.agent is not None
-    polls = gateway.agent.schedule.polls
     before: dict[str, Body] = {}
     for (run, seq), sealed in sorted(gateway.sealed.items()):
         body, base = body_of(sealed.body), sealed.base_ms or 0
@@ -121,7 +136,7 @@ def _counts(gateway: Gateway, verdict: Verdict) -> None:
         counted = sum(c[1] for device in body.devices.values() for c in device.counts.values())
         if sampled != counted:
             verdict.say(f"{gateway.name}: batch {seq} of {run} counts {counted} values and holds {sampled}")
-        for poll in polls:
+        for poll in gateway.schedules[run].polls:
             device = body.devices.get(poll.device)
             called, _, missing = device.counts.get(poll.group, (0, 0, {})) if device else (0, 0, {})
             wanted = _slots(poll.every_ms, base + body.from_, base + body.to) * len(poll.fields)
@@ -135,7 +150,7 @@ def _served(gateway: Gateway, verdict: Verdict) -> None:
     """Every answer of a device is sealed as it was, or dropped and counted, or lies in time that nobody sealed."""
     plans = {
         (plan.unit, request.address): (plan, request)
-        for name, device in gateway.config.devices.items()
+        for name, device in gateway.devices.items()
         for plan in plans_of(name, device, PROFILE)
         for request in plan.requests
     }
@@ -176,7 +191,7 @@ async def _receipts(world: World, gateway: Gateway, verdict: Verdict) -> None:
     seen: Counter[tuple[str, int]] = Counter((r.run, r.seq) for r in found)
     assert gateway.agent is not None
     aside = {(run, s) for run, a, b, _ in gateway.agent.spool.aside for s in range(a, b + 1)}
-    for key in gateway.sealed.keys() - seen.keys() - aside:
+    for key in gateway.sealed.keys() - seen.keys() - aside - gateway.lost:
         verdict.say(f"{gateway.name}: batch {key} has no receipt")
     for key in seen.keys() - gateway.sealed.keys():
         verdict.say(f"{gateway.name}: a receipt for {key}, which was never sealed")
@@ -193,13 +208,42 @@ async def _receipts(world: World, gateway: Gateway, verdict: Verdict) -> None:
             )
 
 
+def _times(gateway: Gateway, verdict: Verdict) -> None:
+    """The base of every batch is the time that a trusted clock told, or says within which bounds it lies."""
+    since: dict[str, int] = {}
+    for (run, seq), sealed in sorted(gateway.sealed.items()):
+        body = body_of(sealed.body)
+        unsure = sealed.unsure or body.unsure
+        truth = ORIGIN_MS + gateway.booted[run]
+        verdict.unsure += unsure is not None
+        # A batch that waited for room keeps the time of its begin, and so does the one after it.
+        begun, since[run] = since.get(run, body.from_), body.from_
+        if sealed.base_ms is None:
+            continue
+        if unsure is not None:
+            if not gateway.lied and not unsure[0] <= truth <= unsure[1]:
+                verdict.say(f"{gateway.name}: {run} {seq} has bounds {unsure}, and is {truth}")
+        elif sealed.late:
+            if not gateway.lied and abs(sealed.base_ms - truth) > RIGHT_MS:
+                verdict.say(f"{gateway.name}: {run} {seq} is off by {sealed.base_ms - truth} ms, and does not say so")
+        else:
+            shown = gateway.clock.shown(gateway.booted[run] + begun - FOLLOW_MS, gateway.booted[run] + body.to)
+            if all(abs(sealed.base_ms - truth - offset) > RIGHT_MS for offset in shown):
+                verdict.say(f"{gateway.name}: {run} {seq} is off by {sealed.base_ms - truth} ms, the clock by {shown}")
+
+
 async def ledgers(world: World) -> list[str]:
     """What the shipped audit finds wrong."""
     found = []
     for gateway in world.gateways:
         ledger = await audit(world.store, gateway.name, now_ms=civil_ms(), days=Days(zone=UTC))
-        found += [f"{gateway.name}: {finding}" for finding in (*ledger.unexplained, *ledger.surplus)]
-        if not ledger.adds_up and not found:
+        # What lay on a card that somebody took away stays unexplained until that somebody says so.
+        taken = [finding for finding in ledger.unexplained if finding.run in gateway.gone]
+        rest = [finding for finding in ledger.unexplained if finding not in taken]
+        found += [f"{gateway.name}: {finding}" for finding in (*rest, *ledger.surplus)]
+        if not ledger.adds_up and not found and not taken:
             found.append(f"{gateway.name}: the ledger does not add up: {ledger.total()}")
+        if not all(account.balances for account in ledger.accounts.values()):
+            found.append(f"{gateway.name}: an account does not balance: {ledger.total()}")
     await asyncio.sleep(0)
     return found

@@ -1,34 +1,18 @@
-"""Known bugs, planted one at a time into a copy of the tree: the simulation alone must find each of them."""
+"""Known bugs, planted one at a time into a copy of the tree: the simulation alone finds each of them."""
 
 from __future__ import annotations
 
-import shutil
+import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import NOTES
+from tests.faults.hunt import FOUND, PATCHES, ROOT, SEEDS_MAX, apply, copy, try_seeds
 
-ROOT = Path(__file__).parents[2]
-PATCHES = sorted((Path(__file__).parent / "planted").glob("*.patch"))
-SEEDS_MAX = 50
+BUGS_MIN = 12
 SECONDS_MAX = 600
-
-
-def copy(folder: Path) -> Path:
-    """The tree without what it makes itself."""
-    tree = folder / "tree"
-    left_out = shutil.ignore_patterns(".git", ".venv*", "build", "*.egg-info", "__pycache__", ".*_cache")
-    shutil.copytree(ROOT, tree, ignore=left_out)
-    return tree
-
-
-def apply(patch: Path, tree: Path) -> None:
-    """Plant a bug. Where the code has changed too much, the patch must be made anew."""
-    done = subprocess.run(["git", "apply", str(patch)], cwd=tree, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{patch.name} no longer fits: {done.stderr}"
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
@@ -39,12 +23,20 @@ def test_every_planted_bug_still_fits_the_code(patch: Path) -> None:
     assert done.returncode == 0, f"{patch.name} no longer fits: {done.stderr}"
 
 
+def test_a_seed_is_listed_only_for_bugs_that_are_planted_and_was_found_in_time() -> None:
+    found = json.loads(FOUND.read_text("utf-8"))
+    assert found.keys() <= {patch.stem for patch in PATCHES}
+    assert len(PATCHES) >= BUGS_MIN
+    assert all(0 < each["tried"] <= SEEDS_MAX for each in found.values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
-def test_the_simulation_finds_a_planted_bug(patch: Path, tmp_path: Path) -> None:
+def test_the_seed_that_found_a_planted_bug_finds_it_again(patch: Path, tmp_path: Path) -> None:
+    known = json.loads(FOUND.read_text("utf-8")).get(patch.stem)
+    assert known is not None, "no seed is known that finds it: make faults-hunt"
     tree = copy(tmp_path)
     apply(patch, tree)
-    hunt = [sys.executable, "-m", "tests.faults.hunt", "0", str(SEEDS_MAX)]
-    done = subprocess.run(hunt, cwd=tree, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
-    NOTES.append(f"{patch.stem}: {done.stdout.strip()[:200]}")
-    assert done.returncode == 0, f"not found within {SEEDS_MAX} seeds\n{done.stdout}{done.stderr[-2000:]}"
+    found = try_seeds(tree, known["seed"], 1, SECONDS_MAX)
+    assert found is not None, f"seed {known['seed']} no longer finds it: make faults-hunt ARGS={patch.stem}"
+    NOTES.append(f"{patch.stem}: found after {known['tried']} seeds: {found[1][:160]}")

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,9 @@ from data_contract.verdict import Closed
 from delivery_audit.days import Days
 from delivery_audit.evidence import audit
 from delivery_audit.ledger import Ledger
-from edge_agent.app import Agent
-from edge_agent.keep.wreck import Recovered
 from ingest.desk import Desk
 from ingest.letters import id_of
 from ingest.request import Allow, Close, Replay
-from tests.faults import world as world_of
 from tests.faults.world import Gateway, World
 from tests.twins.clock import civil_ms
 from tests.twins.cloud import RequestsTwin
@@ -136,15 +132,14 @@ def test_a_power_cut_costs_at_most_one_interval_and_the_time_without_an_agent(tm
     play(tmp_path, script)
 
 
-def test_a_damaged_spool_loses_what_was_in_it_and_the_audit_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_spool_loses_what_was_in_it_and_the_audit_says_so(tmp_path: Path) -> None:
     async def script(field: Field) -> None:
         field.cut()
         cut_ms = civil_ms()
         await asyncio.sleep(100)
-        await field.other_card("empty")
-        monkeypatch.setattr(world_of, "Agent", partial(Agent, recovered=Recovered("malformed")))
+        await field.world.kill_gateway(field.gateway)
+        for part in field.folder.glob(f"{field.gateway.path.name}*"):
+            part.write_bytes(b"rubbish " * 4096)
         field.back()
         began_ms = civil_ms()
         await asyncio.sleep(60)
@@ -172,7 +167,7 @@ def test_what_was_on_a_card_that_was_replaced_is_lost_as_soon_as_an_operator_say
         assert parked.gaps[-1].what == "set_aside"
         assert parked.gaps[-1].why == "board board9 is parked"
         assert parked.adds_up
-        field.world.boards.boards["gw-1"] = "board9"
+        field.world.boards.boards["gw-1"] = {"board9"}
         await field.ask(Allow(gateway="gw-1", board="board9"))
         await asyncio.sleep(300)
         allowed = await field.ledger()

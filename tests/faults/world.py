@@ -9,98 +9,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from data_contract.batch import Body, Span
+from data_contract.batch import Span
 from data_contract.control import Ack, read_ack
-from data_contract.reading import FieldKind
-from device_profiles.profile import DecodeType, PollGroup, Profile, ProfileField, RegisterTable, Verified
 from edge_agent.app import Agent, Ports
 from edge_agent.config import EdgeConfig
 from edge_agent.errors import Fatal
+from edge_agent.keep import recovery
 from edge_agent.send.flight import Flight
 from ingest.worker import Worker
 from series_store import names
 from series_store.table import Outcome, SeriesKey, Table
-from tests.twins.board import BoardTwin
+from tests.faults.gateway import PROFILE, Gateway, body_of, registers, values_of
 from tests.twins.broker import BrokerTwin, ConsumerTwin, LinkTwin
 from tests.twins.bus import BusTwin
 from tests.twins.clock import ClockTwin, civil_ms
 from tests.twins.cloud import DeadLettersTwin, GatewaysTwin
 from tests.twins.death import Killed, Life
-from tests.twins.disk import DiskTwin, Sealed
-from tests.twins.service import NotifierTwin
+from tests.twins.disk import DiskTwin
 from tests.twins.store import StoreTwin
 
-
-def _field(address: int, kind: FieldKind, of: DecodeType = DecodeType.U32) -> ProfileField:
-    return ProfileField(table=RegisterTable.INPUT, address=address, type=of, unit="1", kind=kind)
-
-
-PROFILE = Profile(
-    profile="test-meter",
-    version=1,
-    title="A meter of three values",
-    maker="none",
-    model="none",
-    kind="water_meter",
-    groups={"main": PollGroup(every_s=5), "slow": PollGroup(every_s=20)},
-    fields={
-        "total": _field(0, FieldKind.COUNTER),
-        "level": _field(2, FieldKind.GAUGE, DecodeType.U16),
-        "state": _field(100, FieldKind.STATE, DecodeType.U16).model_copy(update={"group": "slow"}),
-    },
-    verified=Verified(confidence="L", document="made up for tests"),
-)
-
-
-def registers(unit: int) -> Any:
-    """A unit whose registers follow civil time: a counter of deciseconds, a level, a state."""
-
-    def at(address: int, now_ms: int) -> int:
-        if address in (0, 1):
-            total = (now_ms // 10 + unit * 1000) % 2**32
-            return total >> 16 if address == 0 else total & 0xFFFF
-        return (now_ms // 700 * 31 + unit * 7 + address) % 5000
-
-    return at
-
-
-@dataclass
-class Gateway:
-    """One gateway through all its lives."""
-
-    name: str
-    config: EdgeConfig
-    bus: BusTwin
-    clock: ClockTwin
-    path: Path
-    board: BoardTwin = field(default_factory=BoardTwin)
-    notifier: NotifierTwin = field(default_factory=NotifierTwin)
-    life: Life = field(default_factory=Life)
-    disk: DiskTwin | None = None
-    agent: Agent | None = None
-    task: asyncio.Task[None] | None = None
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    sealed: dict[tuple[str, int], Sealed] = field(default_factory=dict)
-    booted: dict[str, int] = field(default_factory=dict)
-    """run: loop ms at which its boot counted 0."""
-    deaths: Counter[str] = field(default_factory=Counter)
-    redelivered: int = 0
-    disk_full: bool = False
-
-    def fill(self, *, full: bool) -> None:
-        """Let others fill the gateway's disk, or make room again; it outlives the agent."""
-        self.disk_full = full
-        if self.disk is not None:
-            self.disk.full = full
+__all__ = ["PROFILE", "Gateway", "World", "body_of", "values_of"]
 
 
 class World:
@@ -141,11 +74,12 @@ class World:
             }
         )
         bus = BusTwin(units={unit: registers(unit) for unit in (1, 2)})
-        return Gateway(name, config, bus, ClockTwin(), folder / f"{name}.db")
+        return Gateway(name, config, bus, ClockTwin(), folder / f"{name}.db", devices=dict(config.devices))
 
     def start_gateway(self, gateway: Gateway) -> None:
         """Begin a life of the agent."""
-        gateway.life = Life()
+        gateway.life = gateway.bus.life = Life()
+        recovered = recovery.recover(gateway.path)
         gateway.disk = DiskTwin(path=gateway.path, life=gateway.life)
         gateway.disk.sealed = gateway.sealed
         gateway.disk.full = gateway.disk_full
@@ -167,10 +101,12 @@ class World:
             ports=ports,
             board=gateway.config.board or "",
             version="test",
+            recovered=recovered,
             notifier=gateway.notifier,
         )
         self._watch_confirmations(gateway, gateway.agent.flight)
         gateway.booted[gateway.agent.run_id] = gateway.clock.booted_ms
+        gateway.schedules[gateway.agent.run_id] = gateway.agent.schedule
         gateway.task = asyncio.create_task(self._live(gateway), name=gateway.name)
 
     async def _live(self, gateway: Gateway) -> None:
@@ -251,7 +187,12 @@ class World:
     async def settle(self, seconds: float = 1200) -> None:
         """Mend everything, let the spools drain for so long at most, and stop the agents cleanly."""
         self.broker.down, self.broker.loss, self.broker.twice, self.broker.delay_s = False, 0.0, 0.0, 0.02
+        self.broker.spread_s = 0.0
         self.broker.cut_off.clear()
+        for name, board in list(self.boards.parked):
+            self.boards.allow(name, board)
+        for life in [*(gateway.life for gateway in self.gateways), *(life for _, life, _, _ in self.workers.values())]:
+            life.resume()
         self.dead.full, self.store_away, self.store.write_latency_s = False, None, 0.01
         for name in [f"w{n}" for n in range(1, self.worker_count + 1)]:
             if name not in self.workers or self.workers[name][1].dead:
@@ -344,13 +285,15 @@ class World:
     def sealed_readings(self, gateway: Gateway) -> dict[tuple[str, str, str, int], float]:
         """Every value that was ever sealed and dated, under the key that it must have in the store."""
         found: dict[tuple[str, str, str, int], float] = {}
-        for sealed in gateway.sealed.values():
+        for key, sealed in gateway.sealed.items():
+            if sealed.base_ms is None and key in gateway.lost:
+                continue
             assert sealed.base_ms is not None, "a batch was never dated"
             body = body_of(sealed.body)
             for device, name, stamp, value in values_of(body):
-                key = (gateway.name, device, name, sealed.base_ms + stamp)
-                assert key not in found, f"{key} was sealed twice"
-                found[key] = value
+                reading = (gateway.name, device, name, sealed.base_ms + stamp)
+                assert reading not in found, f"{reading} was sealed twice"
+                found[reading] = value
         return found
 
 
@@ -358,22 +301,11 @@ def _quiet(gateway: Gateway) -> bool:
     """Whether nothing but the very last batches waits."""
     agent = gateway.agent
     assert agent is not None
-    return len(agent.spool.held) <= 2 and all(held.dated for held in agent.spool.held.values())
-
-
-def body_of(text: str) -> Body:
-    """A sealed batch as the spool holds it."""
-    return Body.model_validate(json.loads(text), strict=False)
-
-
-def values_of(body: Body) -> Iterator[tuple[str, str, int, float]]:
-    """(device, field, stamp in ms since boot, value) of every value in a batch."""
-    for device, about in body.devices.items():
-        for block in about.blocks:
-            for name, column in block.values.items():
-                for stamp, value in zip(list(accumulate(block.t, initial=body.from_))[1:], column, strict=True):
-                    if value is not None:
-                        yield device, name, stamp, value
+    newest = max((seq for run, seq in gateway.sealed if run == agent.run_id), default=0)
+    held = agent.spool.held
+    return len(held) <= 2 and all(
+        run == agent.run_id and seq > newest - 2 and held[run, seq].dated for run, seq in held
+    )
 
 
 class _Dying:
@@ -385,11 +317,13 @@ class _Dying:
 
     async def write(self, tables: Sequence[Table]) -> Outcome:
         kind = "receipt" if tables[0].micros else "data"
+        await self._life.going()
         self._life.step(f"{kind}.before")
         if (answer := self._world.store_away) is not None:
             await asyncio.sleep(0.1)
             return answer
         outcome = await self._world.store.write(tables)
+        await self._life.going()
         self._life.step(f"{kind}.after")
         return outcome
 

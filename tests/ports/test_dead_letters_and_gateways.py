@@ -123,7 +123,7 @@ class Gate:
 def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Gate:
     if request.param == "twin":
         twin = GatewaysTwin()
-        return Gate(run_virtual, twin, lambda gateway, board: twin.boards.update({gateway: board}))
+        return Gate(run_virtual, twin, twin.allow)
     path = tmp_path / "gateways.json"
     return Gate(run_virtual_in_threads, GatewaysFile(path), lambda g, b: GatewaysFile(path).changed(allow(g, b)))
 

@@ -21,7 +21,8 @@ from tests.twins.loop import run_virtual
 BYTES_MAX = 1_000_000
 SPOOL = (
     "CREATE TABLE run (id INTEGER PRIMARY KEY, run TEXT)",
-    "CREATE TABLE batch (run_id INTEGER, seq INTEGER, base_ms INTEGER, body TEXT)",
+    "CREATE TABLE batch (run_id INTEGER, seq INTEGER, base_ms INTEGER, unsure_lo INTEGER, unsure_hi INTEGER,"
+    " body TEXT)",
     "INSERT INTO run VALUES (1, 'r')",
 )
 
@@ -49,7 +50,7 @@ def make(db: sqlite3.Connection) -> None:
 
 def add(seq: int, size: int = 10) -> Callable[[sqlite3.Connection], None]:
     def work(db: sqlite3.Connection) -> None:
-        db.execute("INSERT INTO batch VALUES (1, ?, 0, ?)", (seq, "x" * size))
+        db.execute("INSERT INTO batch (run_id, seq, base_ms, body) VALUES (1, ?, 0, ?)", (seq, "x" * size))
 
     return work
 

@@ -8,6 +8,9 @@ import struct
 
 import pytest
 
+from rollups.digested import Digested
+from rollups.gather import digested
+from rollups.gauges import Course
 from series_store import names
 from series_store.table import STORED, Outcome, SeriesKey, Table
 from tests.ports.conftest import Home
@@ -366,3 +369,29 @@ def test_a_store_may_be_started_twice_and_closed_twice(home: Home) -> None:
     for store in (home.reader, home.figures, home.writer):
         home(store.close())
         home(store.close())
+
+
+def test_what_a_digest_says_of_readings_that_were_given_up_is_read_like_readings_and_is_none(home: Home) -> None:
+    tags = (("gateway", POWER.gateway), ("device", POWER.device))
+    fields = tuple(f"power_w_{part}" for part in (names.SUMMARY_TO, names.SUMMARY_COUNT, *names.SUMMARY_COURSE))
+    columns = [[float(T0 + 9000), float(T0 + 30_000)], [3.0, 2.0], [0.5, 1.0], [4.25, 2.0], [3.5, 1.5]]
+    whole = ("energy_kwh_to", "energy_kwh_count")
+    assert (
+        write(
+            home,
+            readings([0], {"power_w": [1.0], "energy_kwh": [1.0]}),
+            Table(names.SUMMARY, tags, fields, [T0, T0 + 20_000], columns),
+            Table(names.SUMMARY, tags, whole, [T0], [[float(T0 + 9000)], [3.0]]),
+        )
+        == STORED
+    )
+    found = home(digested(home.reader, [POWER, ENERGY], T0, T0 + 60_000))
+    assert found == {
+        POWER: (
+            Digested(T0, T0 + 9000, 3, Course(3.5, 0.5, 4.25)),
+            Digested(T0 + 20_000, T0 + 30_000, 2, Course(1.5, 1.0, 2.0)),
+        ),
+        ENERGY: (Digested(T0, T0 + 9000, 3),),
+    }
+    assert home(digested(home.reader, [POWER._replace(device="m2")], T0, T0 + 60_000)) == {}
+    assert home(home.reader.series()) == sorted([POWER, ENERGY])

@@ -27,6 +27,8 @@ class BrokerTwin:
         self.down = False
         self.loss = 0.0
         self.twice = 0.0
+        self.spread_s = 0.0
+        """A message may be held up by so much more than the next one, which then overtakes it."""
         self.cut_off: set[str] = set()
         """Gateways whose way to the broker is cut: their connections hang first, and break then."""
         self.refuses: set[str] = set()
@@ -44,10 +46,14 @@ class BrokerTwin:
 
     def restart(self) -> None:
         """Forget everything that is under way, and drop every session."""
+        self.forget()
+        self.drop()
+
+    def forget(self) -> None:
+        """Lose everything that is under way, without a word."""
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
-        self.drop()
 
     def drop(self) -> None:
         """Cut every gateway's connection."""
@@ -66,7 +72,7 @@ class BrokerTwin:
             task.add_done_callback(self._tasks.discard)
 
     async def _arrive(self, name: str, payload: bytes) -> None:
-        await asyncio.sleep(self.delay_s * (0.5 + self._rng.random()))
+        await asyncio.sleep(self.delay_s * (0.5 + self._rng.random()) + self._rng.random() * self.spread_s)
         if self.down:
             return
         if gateway_of(name, Channel.DATA) is not None:
@@ -100,6 +106,7 @@ class SessionTwin:
         self._queue.put_nowait(Heard(name, payload))
 
     async def publish(self, name: str, payload: bytes, *, retain: bool = False) -> None:
+        await self._life.going()
         self._life.step("publish.before")
         await asyncio.sleep(self._broker.delay_s + len(payload) / self._broker.bytes_per_s)
         if not self._open or self._broker.down or self._gateway in self._broker.cut_off:
@@ -112,6 +119,7 @@ class SessionTwin:
 
     async def messages(self) -> AsyncIterator[Heard]:
         while (item := await self._queue.get()) is not None:
+            await self._life.going()
             self._life.step("ack.received")
             yield item
         raise NotConnected("the connection was lost")
@@ -131,6 +139,7 @@ class LinkTwin:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[SessionTwin]:
+        await self._life.going()
         self._life.step("connect")
         await asyncio.sleep(self._broker.delay_s)
         if self._broker.down or self._gateway in self._broker.cut_off:
@@ -170,6 +179,7 @@ class ConsumerTwin:
                     await self._arrived.wait()
             except TimeoutError:
                 return []
+        await self.life.going()
         taken, self._waiting = self._waiting, []
         self.life.step("taken")
         return taken

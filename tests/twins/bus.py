@@ -10,6 +10,7 @@ from edge_agent.errors import NotSampled
 from edge_agent.ports import Answer, Ask, Talk
 from edge_agent.read.conversation import answer_each
 from tests.twins.clock import civil_ms
+from tests.twins.death import Life
 
 Registers = Callable[[int, int], int]
 """(address, civil ms) to the register's word."""
@@ -24,10 +25,13 @@ class BusTwin:
         self.silent: set[int] = set()
         self.down = False
         self.refuses: set[int] = set()
+        self.life: Life | None = None
+        """Of the process that asks: while it stands still, nothing is asked."""
         self.served: list[tuple[int, int, int, tuple[int, ...]]] = []
         """(unit, address, civil ms, words) of every answer, noted before it is given."""
 
     async def carry(self, talk: Talk) -> None:
+        await self._going()  # before a request is stamped, never between its stamp and the request
         await answer_each(talk, self.answer)
 
     def longest_s(self, timeout_s: float) -> float:
@@ -35,6 +39,15 @@ class BusTwin:
 
     async def answer(self, ask: Ask) -> Answer:
         """What a unit says. Tests may put another method in its place."""
+        said = await self._say(ask)
+        await self._going()
+        return said
+
+    async def _going(self) -> None:
+        if self.life is not None:
+            await self.life.going()
+
+    async def _say(self, ask: Ask) -> Answer:
         if self.down:
             await asyncio.sleep(0.001)
             return NotSampled(Missing.BUS_DOWN, "cannot connect")

@@ -24,11 +24,29 @@ class ClockTwin:
     """A gateway's clocks. `offset_ms` is how wrong civil time is; `trusted`, whether the kernel calls it right."""
 
     def __init__(self, *, boot: str = "boot-1", booted_ms: int = -100_000) -> None:
-        self.offset_ms = 0
+        self._offset_ms = 0
+        self.told: list[tuple[int, int]] = [(-(2**62), 0)]
+        """(loop ms, offset from then on): what it has shown."""
         self.trusted = True
         self._boot = boot
         self.booted_ms = booted_ms
         """Loop ms at which this boot counted 0."""
+
+    @property
+    def offset_ms(self) -> int:
+        return self._offset_ms
+
+    @offset_ms.setter
+    def offset_ms(self, offset_ms: int) -> None:
+        self._offset_ms = offset_ms
+        self.told.append((loop_ms(), offset_ms))
+
+    def shown(self, from_ms: int, to_ms: int) -> set[int]:
+        """The offsets that it had in [from, to], ms of the loop."""
+        ends = [at_ms for at_ms, _ in self.told[1:]] + [2**62]
+        return {
+            offset for (at_ms, offset), end in zip(self.told, ends, strict=True) if at_ms <= to_ms and end > from_ms
+        }
 
     @property
     def boot(self) -> str:

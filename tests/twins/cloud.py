@@ -68,10 +68,19 @@ class RequestsTwin:
 
 
 class GatewaysTwin:
-    """The first board of each gateway."""
+    """The boards of each gateway: the first one is taken on, any other is parked until allowed."""
 
     def __init__(self) -> None:
-        self.boards: dict[str, str] = {}
+        self.boards: dict[str, set[str]] = {}
+        self.parked: set[tuple[str, str]] = set()
 
     async def admits(self, gateway: str, board: str) -> bool:
-        return self.boards.setdefault(gateway, board) == board
+        if board in self.boards.setdefault(gateway, {board}):
+            return True
+        self.parked.add((gateway, board))
+        return False
+
+    def allow(self, gateway: str, board: str) -> None:
+        """What `ingest gateway allow` does."""
+        self.boards.setdefault(gateway, set()).add(board)
+        self.parked.discard((gateway, board))

@@ -1,8 +1,10 @@
-"""How a process dies in virtual time: at a named step, at once, with no handler of its own doing work afterwards."""
+"""How a process dies or stands still in virtual time: at a named step, at once, with no work of its own afterwards."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 
 class Killed(BaseException):
@@ -20,6 +22,30 @@ class Life:
         """The step that was passed last."""
         self._aim: str | None = None
         self._skip = 0
+        self._at: dict[str, list[Callable[[], None]]] = {}
+        self._going = asyncio.Event()
+        self._going.set()
+
+    def at(self, step: str, do: Callable[[], None]) -> None:
+        """Do something the next time that `step` is reached: a fault that falls right there."""
+        self._at.setdefault(step, []).append(do)
+
+    def not_at(self, step: str, do: Callable[[], None]) -> None:
+        """Forget it."""
+        if do in self._at.get(step, ()):
+            self._at[step].remove(do)
+
+    def pause(self) -> None:
+        """Stand still as after SIGSTOP: whatever goes through a twin waits."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._going.set()
+
+    async def going(self) -> None:
+        """Wait while the process stands still."""
+        await self._going.wait()
 
     def aim(self, step: str, *, skip: int = 0) -> None:
         """Die when `step` is reached for the (skip + 1)th time from now."""
@@ -31,6 +57,11 @@ class Life:
             raise Killed
         self.passed[name] += 1
         self.last = name
+        for do in self._at.pop(name, ()):
+            do()
+        if self.dead:
+            self.died_at = name
+            raise Killed
         if name == self._aim:
             if self._skip:
                 self._skip -= 1

@@ -23,6 +23,8 @@ class Sealed:
     base_ms: int | None
     late: bool = False
     """It was dated after its slots had been called, so that these need not fit the civil grid."""
+    unsure: tuple[int, int] | None = None
+    """Bounds of its base, where that is an estimate."""
 
 
 class DiskTwin:
@@ -41,6 +43,7 @@ class DiskTwin:
         """Called with the batches that a commit has removed."""
 
     async def run(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> T:
+        await self._life.going()
         self._life.step("disk.before")
         if self._connection is None:
             self._connection = sqlite3.connect(self._path, isolation_level=None)
@@ -62,22 +65,45 @@ class DiskTwin:
         return result
 
     def _note(self, connection: sqlite3.Connection) -> None:
-        rows = connection.execute("SELECT run, seq, base_ms FROM batch JOIN run ON run.id = run_id")
+        rows = connection.execute(
+            "SELECT run, seq, base_ms, unsure_lo, unsure_hi FROM batch JOIN run ON run.id = run_id"
+        )
         present = rows.fetchall()
-        before, self.held = self.held, {(run, seq) for run, seq, _ in present}
+        before, self.held = self.held, {(row[0], row[1]) for row in present}
         if gone := before - self.held:
             self.on_delete(gone)
-        for run, seq, base_ms in present:
+        for run, seq, base_ms, low, high in present:
             known = self.sealed.get((run, seq))
+            unsure = None if base_ms is None or low is None else (low, high)
             if known is None:
                 body = "SELECT body FROM batch JOIN run ON run.id = run_id WHERE run=? AND seq=?"
-                self.sealed[run, seq] = Sealed(connection.execute(body, (run, seq)).fetchone()[0], base_ms)
+                text = connection.execute(body, (run, seq)).fetchone()[0]
+                self.sealed[run, seq] = Sealed(text, base_ms, unsure=unsure)
             elif known.base_ms is None:
-                self.sealed[run, seq] = replace(known, base_ms=base_ms, late=True)
+                self.sealed[run, seq] = replace(known, base_ms=base_ms, late=True, unsure=unsure)
             else:
-                assert known.base_ms == base_ms, f"batch {seq} of run {run} was dated anew"
+                assert (known.base_ms, known.unsure) == (base_ms, unsure), f"batch {seq} of run {run} was dated anew"
 
     async def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Let the file go. The dead do nothing: they leave file and journal as they lie."""
+        if self._connection is None:
+            return
+        left = files(self._path) if self._life.dead else None
+        self._connection.close()
+        self._connection = None
+        if left is not None:
+            put(self._path, left)
+
+
+def files(path: Path) -> dict[str, bytes]:
+    """A spool as it lies on the card: by suffix, its file and its journal."""
+    parts = {suffix: path.with_name(path.name + suffix) for suffix in ("", "-wal")}
+    return {suffix: part.read_bytes() for suffix, part in parts.items() if part.exists()}
+
+
+def put(path: Path, left: dict[str, bytes]) -> None:
+    """Make a card hold exactly this."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for suffix, data in left.items():
+        path.with_name(path.name + suffix).write_bytes(data)

@@ -41,7 +41,8 @@ function card(data, view, indicator, area, below) {
   const figure = area.day;
   const marks = el("div", { class: "marks" },
     figure && figure.simulated ? mark("simulated", say("simulated"), say("simulated-hint")) : null,
-    figure && figure.partial ? mark("warn", say("incomplete"), say("incomplete-hint")) : null);
+    figure && figure.partial ? mark("warn", say("incomplete"), say("incomplete-hint")) : null,
+    figure && figure.summarised ? mark("quiet", say("summarised"), say("summarised-hint")) : null);
   return el("article", { class: "card indicator" },
     el("header", {}, el("h3", {}, pick(indicator.title)), marks),
     el("p", { class: "quiet" }, view.name(area.id)),

@@ -17,7 +17,7 @@ const ENGLISH = {
   "no-value": "No value", "no-indicator": "Nothing is measured for an indicator in this area.", "no-readings": "no figure in the last 14 days",
   "target": "Target {year}", "reference": "Usual", "met": "reached", "missed": "not reached", "met-so-far": "reached so far", "missed-so-far": "not reached so far",
   "usual-met": "within the usual range", "usual-missed": "outside the usual range",
-  "complete": "{n} % of readings received", "incomplete": "incomplete", "incomplete-hint": "readings are missing in this period", "between": "uncertainty: {low} to {high} {sign}", "until": "{from} – {to}",
+  "complete": "{n} % of readings received", "incomplete": "incomplete", "incomplete-hint": "readings are missing in this period", "summarised": "summarised", "summarised-hint": "a gateway was cut off for long: of some hours it kept totals and changes, not every reading", "between": "uncertainty: {low} to {high} {sign}", "until": "{from} – {to}",
   "reason.no-meter": "Not all meters that this takes were in service.", "reason.no-readings": "There are no readings of {names}.", "reason.zero": "Nothing to compare with: {names} did not count.", "reason.without": "Without {names}: there are no readings.",
   "more": "How it is measured", "formula": "Formula", "source": "Source", "department": "Responsible", "target-source": "Target from", "baseline": "Start", "note": "Note", "rule": "Rule",
   "day-by-day": "day by day", "hour-by-hour": "hour by hour", "dashed-target": "dashed: target", "dashed-usual": "dashed: usual", "where": "Where",

@@ -86,6 +86,16 @@ def digest() -> dict[str, Any]:
     }
 
 
+def digest_of_an_hour() -> dict[str, Any]:
+    """With what was read throughout, and a record: an ingest that does not know `witnessed` leaves it out."""
+    body = digest()
+    from_ = body["from"]
+    del body["prev"]
+    body["devices"]["feed-meter"]["witnessed"] = {"volume_m3": [[from_, from_ + 3_595_000, 718]]}
+    body["records"] = [{"kind": "schedule", "t": 1_800_000, "data": {"seal_every_ms": 10_000, "polls": []}}]
+    return body
+
+
 def message(first: int, lines: list[tuple[int, dict[str, Any]]], *, packed: bool) -> tuple[bytes, dict[str, Any]]:
     """(payload, what it says) of consecutive batches."""
     plain = "".join(
@@ -110,6 +120,7 @@ MESSAGES = {
     "plain": message(2, [(BASE_MS, next_ones(1)[0])], packed=False),
     "merged": message(2, [(BASE_MS, body) for body in next_ones(6)], packed=True),
     "digest": message(8, [(0, digest())], packed=True),
+    "digest-of-an-hour": message(9, [(0, digest_of_an_hour())], packed=False),
     "first-of-a-run": message(1, [(BASE_MS, first_of_a_run())], packed=True),
     "unsure-time": message(2, [(BASE_MS, unsure())], packed=False),
 }

@@ -81,15 +81,64 @@ def test_where_the_detail_had_arrived_after_all_it_wins_and_nothing_counts_twice
     digest(scene, 4, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1, 2 * MINUTE + 1], counted=counted)
     ledger = rest(scene)
     assert ledger.adds_up
-    assert fates(ledger, "m1") == {"stored": 3 * M1, "evicted": M1}
+    witnesses = 2 if counted else 0
+    assert fates(ledger, "m1") == {"stored": 3 * M1 + witnesses, "evicted": M1 - witnesses}
     assert ledger.surplus == ()
 
 
+def test_causes_of_what_arrived_are_taken_from_the_counts_of_the_digest(scene: Scene) -> None:
+    scene.batch("a", 2, MINUTE, 2 * MINUTE, missing={"timeout": 4})
+    digest(scene, 4, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1, 2 * MINUTE + 1], counted=True, timeout=10)
+    ledger = rest(scene)
+    assert ledger.adds_up
+    assert fates(ledger, "m1") == {"stored": 2 * M1 + M1 - 4 + 2, "timeout": 10, "evicted": M1 - 6 - 2}
+    assert fates(ledger, "m2") == {"stored": 3 * M2, "evicted": M2}
+
+
+def test_what_was_kept_beside_a_digest_in_its_hour_is_not_taken_for_its_witnesses(scene: Scene) -> None:
+    """Batch 3 was in flight, so the digest stands in for 2 and 4 alone; 2 arrived after all."""
+    scene.batch("a", 2, MINUTE, 2 * MINUTE)
+    scene.batch("a", 3, 2 * MINUTE, 3 * MINUTE)
+    stamps = [MINUTE + 1, 3 * MINUTE + 1, 4 * MINUTE - 4999]
+    m1 = DeviceReceipt({"main": (2 * M1, 2 * M1, {})}, 6, scene.zero + stamps[0], scene.zero + stamps[-1])
+    m2 = DeviceReceipt({"slow": (2 * M2, 2 * M2, {})})
+    scene.rows(METER, stamps)
+    spans: list[Span] = [("a", 2, 2), ("a", 4, 4)]
+    scene.receipt("a", 5, MINUTE, 4 * MINUTE, {"m1": m1, "m2": m2}, replaces=spans)
+    scene.batch("a", 6, 4 * MINUTE, 5 * MINUTE)
+    ledger = scene.audit(0, 5 * MINUTE)
+    assert ledger.adds_up, ledger.unexplained
+    assert fates(ledger, "m1") == {"stored": 4 * M1 + 4, "evicted": M1 - 4}
+
+
 @pytest.mark.parametrize("counted", [True, False])
-def test_a_digest_that_was_merged_into_a_later_one_counts_once(scene: Scene, counted: bool) -> None:
-    digest(scene, 4, MINUTE, 2 * MINUTE, [("a", 2, 2)], stamps=[MINUTE + 1], counted=counted)
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_digest_that_was_merged_into_a_later_one_counts_once(scene: Scene, counted: bool, arrived: bool) -> None:
+    if arrived:
+        digest(scene, 4, MINUTE, 2 * MINUTE, [("a", 2, 2)], stamps=[MINUTE + 1], counted=counted)
     merged: list[Span] = [("a", 2, 3), ("a", 4, 4)]
     digest(scene, 6, MINUTE, 3 * MINUTE, merged, stamps=[MINUTE + 1, 2 * MINUTE + 1], counted=counted)
+    ledger = rest(scene)
+    assert ledger.adds_up
+    witnesses = 4 if counted or not arrived else 2
+    assert fates(ledger, "m1") == {"stored": 2 * M1 + witnesses, "evicted": 2 * M1 - witnesses}
+
+
+def test_a_batch_that_arrived_beside_a_digest_and_its_merger_is_subtracted_once_from_each(scene: Scene) -> None:
+    scene.batch("a", 2, MINUTE, 2 * MINUTE)
+    digest(scene, 5, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1, 2 * MINUTE + 1], counted=True)
+    merged: list[Span] = [("a", 2, 4), ("a", 5, 5)]
+    stamps = [MINUTE + 1, 2 * MINUTE + 1, 3 * MINUTE + 1]
+    digest(scene, 6, MINUTE, 4 * MINUTE, merged, stamps=stamps, counted=True)
+    scene.batch("a", 7, 4 * MINUTE, 5 * MINUTE)
+    ledger = scene.audit(0, 5 * MINUTE)
+    assert ledger.adds_up, ledger.unexplained
+    assert fates(ledger, "m1") == {"stored": 3 * M1 + 4, "evicted": 2 * M1 - 4}
+
+
+def test_a_batch_that_was_refused_and_then_digested_counts_once(scene: Scene) -> None:
+    scene.rejected("a", 2, at=2 * MINUTE)
+    digest(scene, 4, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1], counted=True)
     ledger = rest(scene)
     assert ledger.adds_up
     assert fates(ledger, "m1") == {"stored": 2 * M1 + 2, "evicted": 2 * M1 - 2}
@@ -110,3 +159,11 @@ def test_a_digest_across_batches_that_were_sealed_early_tells_where_they_end(sce
     assert ledger.adds_up
     ends = [(gap.what, gap.to_ms - scene.zero) for gap in ledger.gaps]
     assert ends == [("evicted", MINUTE + 17_000), ("pending", 3 * MINUTE)]
+
+
+def test_a_digest_that_is_heard_last_does_not_say_that_nothing_is_pending(scene: Scene) -> None:
+    scene.batch("a", 5, 4 * MINUTE, 5 * MINUTE, pending=[("a", 2, 4)])
+    digest(scene, 6, MINUTE, 3 * MINUTE, [("a", 2, 3)], stamps=[MINUTE + 1], counted=True)
+    ledger = scene.audit(0, 5 * MINUTE)
+    assert ledger.adds_up, ledger.unexplained
+    assert fates(ledger, "m1") == {"stored": 2 * M1 + 2, "evicted": 2 * M1 - 2, "pending": M1}

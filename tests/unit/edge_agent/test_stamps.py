@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from data_contract.schedule import Poll
-from edge_agent.keep.dating import STAMP_MS, Timeline
+from edge_agent.keep.dating import Timeline
+from edge_agent.keep.passes import STAMP_MS
 from edge_agent.ports import Civil
 from edge_agent.read.pace import Pace
 

@@ -24,7 +24,7 @@ ACK = "lg/v1/gw-1/ack"
 
 def other_gateway(world: World) -> None:
     """Another board is known under our name, and at work."""
-    world.boards.boards["gw-1"] = "other"
+    world.boards.boards["gw-1"] = {"other"}
 
     async def live() -> None:
         for seq in range(1, 1000):
@@ -52,7 +52,7 @@ def refused(world: World) -> None:
 
 def parked(world: World) -> None:
     """Another board came first, and is silent now."""
-    world.boards.boards["gw-1"] = "other"
+    world.boards.boards["gw-1"] = {"other"}
 
 
 def store_away(world: World) -> None:

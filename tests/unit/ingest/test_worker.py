@@ -219,7 +219,7 @@ def test_a_second_board_is_parked_until_a_person_allows_it() -> None:
         await cloud.confirm(other)
         assert [seq for seq, *_ in await cloud.receipts()] == [1]
         assert len(cloud.acks) == 1
-        cloud.boards.boards["gw-1"] = "b2"
+        cloud.boards.boards["gw-1"] = {"b2"}
         await cloud.confirm(other)
 
     cloud = play(script)

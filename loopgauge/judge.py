@@ -13,7 +13,7 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from data_contract.batch import SCHEDULE
-from data_contract.cause import Fate
+from data_contract.cause import Fate, Missing
 from data_contract.reading import GATEWAY_DEVICE
 from data_contract.schedule import Poll, Schedule
 from delivery_audit.days import Days
@@ -182,7 +182,7 @@ def _of_served(devices: Sequence[str], ledger: Ledger, polls: Sequence[Poll]) ->
     """The sum over devices without what the gateway made itself.
 
     That is sampled and missed together with the weight, so it has the same share of everything, if all poll groups of
-    the device are read equally often.
+    the device are read equally often. Only what is invalid are pairs: a count, and the weight that is made of it.
     """
     made, whole = made_fields(polls), Account()
     for device in devices:
@@ -195,10 +195,12 @@ def _of_served(devices: Sequence[str], ledger: Ledger, polls: Sequence[Poll]) ->
 
 
 def _share(account: Account, part: int, of: int) -> Account:
+    fates = Counter({fate: number * part // of for fate, number in account.fates.items()})
+    fates[Missing.INVALID.value] = account.fates[Missing.INVALID.value] // 2
     return Account(
         expected=account.expected * part // of,
         sampled=account.sampled * part // of,
-        fates=Counter({fate: number * part // of for fate, number in account.fates.items()}),
+        fates=fates,
         redelivered_readings=account.redelivered_readings * part // of,
     )
 

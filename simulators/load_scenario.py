@@ -10,6 +10,7 @@ from device_profiles.profile import Profile
 from simulators import crosscheck
 from simulators.scenario import Scenario
 from yaml_models.bad_file import BadFile
+from yaml_models.explain import suggest
 from yaml_models.files import read_text
 from yaml_models.parse import Parsed, parse_with_lines
 from yaml_models.tree import dotted
@@ -31,8 +32,15 @@ def shipped_names() -> list[str]:
 
 
 def find(name_or_path: str) -> Path:
-    """The file of a shipped scenario, or the path itself."""
-    return SHIPPED / f"{name_or_path}.yaml" if name_or_path in shipped_names() else Path(name_or_path)
+    """The file of a shipped scenario, or the path itself. BadFile for what can only be a name, and is none."""
+    names, path = shipped_names(), Path(name_or_path)
+    if name_or_path in names:
+        return SHIPPED / f"{name_or_path}.yaml"
+    if not path.suffix and path.name == name_or_path and not path.exists():
+        meant = suggest(name_or_path, names)
+        mend = f"did you mean {meant}?" if meant else f"give a path, or one of {', '.join(names)}"
+        raise BadFile(name_or_path, None, "", "no such scenario", mend)
+    return path
 
 
 def load_scenario(path: Path, load_profile: Callable[[str], Profile]) -> Loaded:

@@ -61,7 +61,8 @@ def _about(field: FieldInfo, kind: Kind) -> str:
         about += f" [{' | '.join(str(choice) for choice in kind.choices)}]"
     if field.is_required():
         return f"{about} (required)".strip()
-    return f"{about} (no default)".strip() if default_of(field) is None else about.strip()
+    said = default_of(field) is not None or "default" in about
+    return about.strip() if said else f"{about} (no default)".strip()
 
 
 def _entry(key: str, kind: Kind, value: Any) -> list[str]:

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from data_contract.cause import Missing
+
 ERROR_MAX = 0.001
 """Largest relative error of an indicator against what the meters showed, over at least LIVE_S_MIN."""
 LIVE_S_MIN = 60.0
@@ -60,7 +62,8 @@ def _faults_of(name: str, readings: Mapping[str, Any], may_miss: Collection[str]
     missing = {cause: number for cause, number in readings["missing"].items() if cause not in may_miss}
     if missing:
         causes = ", ".join(f"{number} {cause}" for cause, number in missing.items())
-        yield f"{name}: readings are missing: {causes}"
+        busy = "; is this machine busy? give a lower --speed" if Missing.TIMEOUT in missing else ""
+        yield f"{name}: readings are missing: {causes}{busy}"
     if readings["duplicates"]:
         yield f"{name}: {readings['duplicates']} stored readings were never served"
     if not readings["delivered"]:
@@ -79,6 +82,10 @@ def lines(report: Mapping[str, Any]) -> Sequence[str]:
         )
         said += [f"  missing: {number} by {cause}" for cause, number in readings["missing"].items()]
     said += table([HEAD, *map(_row, report["indicators"])])
+    simulated_s = report["live_seconds"] * report["speed"]
+    brief = {each["title"] for each in report["indicators"] if simulated_s < EVENTFUL.get(each["id"], 0.0)}
+    for title in sorted(brief):
+        said.append(f"not judged: {title}: single deposits decide it in the {simulated_s / 3600:.3g} h of this run")
     for figure in report.get("not_judged", ()):
         said.append(f"not judged: {figure['id']} ({figure['area']}): no meter shows {', '.join(figure['no_meter'])}")
     return said

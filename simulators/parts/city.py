@@ -21,7 +21,7 @@ PARK_FLOWS = ("reuse", "fresh")
 class Load(PartModel):
     """Something that draws electrical power."""
 
-    power_w: Annotated[float, Field(gt=0, le=1e8)] = Field(description="mean active power in W")
+    power_w: Annotated[float, Field(gt=0, le=1e8)] = Field(description="mean active power in W", examples=[7500.0])
     day: DayCurve = Field(default=DayCurve(), description="daily pattern of the power")
 
     def quantities(self) -> tuple[str, ...]:
@@ -88,9 +88,13 @@ class Bin(PartModel):
     area: Id = Field(default=AREA, description="area that its figures belong to")
     role: Literal["recycling", "residual"] = Field(default="recycling", description="what becomes of its content")
     material: Material = Field(description="what is put in; it decides the mass of a deposit")
-    capacity_kg: Annotated[float, Field(gt=0, le=20_000)] = Field(description="a deposit beyond it is turned away")
+    capacity_kg: Annotated[float, Field(gt=0, le=20_000)] = Field(
+        description="a deposit beyond it is turned away", examples=[120.0]
+    )
     tare_kg: Annotated[float, Field(ge=0, le=5000)] = Field(default=0.0, description="mass of the empty bin")
-    deposits_per_day: Annotated[float, Field(gt=0, le=5000)] = Field(description="mean number on a weekday")
+    deposits_per_day: Annotated[float, Field(gt=0, le=5000)] = Field(
+        description="mean number on a weekday", examples=[70.0]
+    )
     weekend: Annotated[float, Field(gt=0, le=5)] = Field(
         default=1.2, description="how many times as many come on a day of the weekend, and later in the morning"
     )
@@ -142,7 +146,7 @@ class User(PartModel):
     """Somebody who takes reclaimed water."""
 
     use: Literal["industry", "municipal", "ecological", "landscape", "agricultural"] = Field(description="class of use")
-    flow_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(description="mean flow in m3/h")
+    flow_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(description="mean flow in m3/h", examples=[210.0])
     day: DayCurve | None = Field(
         default=None, description="daily pattern; default: with process that of its class of use, else a slight one"
     )
@@ -169,10 +173,14 @@ class Plant(PartModel):
 
     title: str = Field(default="", description="what people call it")
     area: Id = Field(default=AREA, description="area that its figures belong to")
-    treated_m3_h: Annotated[float, Field(gt=0, le=1_000_000)] = Field(description="mean flow of treated sewage in m3/h")
+    treated_m3_h: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
+        description="mean flow of treated sewage in m3/h", examples=[900.0]
+    )
     day: DayCurve = Field(default=DayCurve(swing=0.2, peak_hour=20.0), description="daily pattern of the sewage")
     users: dict[Id, User] = Field(min_length=1, max_length=100, description="who takes the water, by name")
-    losses_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(description="mean loss between plant and users")
+    losses_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(
+        description="mean loss between plant and users", examples=[12.0]
+    )
     losses_wander: Annotated[float, Field(ge=0, le=0.5)] = Field(
         default=0.05, description="slow seeded variation over the mean loss; leaks know no hour of the day"
     )
@@ -189,9 +197,13 @@ class Park(PartModel):
 
     title: str = Field(default="", description="what people call it")
     area: Id = Field(default=AREA, description="area that its figures belong to")
-    used_m3_h: Annotated[float, Field(gt=0, le=1_000_000)] = Field(description="mean of all water used, in m3/h")
+    used_m3_h: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
+        description="mean of all water used, in m3/h", examples=[120.0]
+    )
     day: DayCurve = Field(default=DayCurve(), description="daily pattern of the use")
-    reuse_share: Annotated[float, Field(ge=0.1, le=0.99)] = Field(description="mean share that is water used again")
+    reuse_share: Annotated[float, Field(ge=0.1, le=0.99)] = Field(
+        description="mean share that is water used again", examples=[0.9]
+    )
     reuse_wander: Annotated[float, Field(ge=0, le=0.05)] = Field(
         default=0.005, description="most that this share departs from its mean"
     )

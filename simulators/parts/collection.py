@@ -48,7 +48,7 @@ class Vehicle(PartModel):
     )
     station: Id = Field(description="where it unloads")
     hours: tuple[Annotated[float, Field(ge=0, lt=24)], ...] = Field(
-        min_length=1, max_length=12, description="local hours at which its rounds begin"
+        min_length=1, max_length=12, description="local hours at which its rounds begin", examples=[(9.25, 20.5)]
     )
     days: tuple[Weekday, ...] | None = Field(default=None, description="days of the week; default: every day")
     holidays: bool = Field(default=True, description="whether it also goes round on holidays")

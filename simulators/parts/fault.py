@@ -63,8 +63,10 @@ class Fault(PartModel):
         " · drift: its relative error grows · reset: its totalisers begin again at 0 · wire_off: a load cell's signal"
         " wire is loose · power_down: a chip is off"
     )  # fmt: skip
-    start_s: Annotated[float, Field(ge=0)] = Field(description="begin, in s of civil time after the origin")
-    duration_s: Annotated[float, Field(gt=0)] = Field(description="how long, in s of civil time")
+    start_s: Annotated[float, Field(ge=0)] = Field(
+        description="begin, in s of civil time after the origin", examples=[3600.0]
+    )
+    duration_s: Annotated[float, Field(gt=0)] = Field(description="how long, in s of civil time", examples=[600.0])
     exception_code: Literal[1, 2, 3, 4, 5, 6, 7, 8, 10, 11] = Field(
         default=4, description="exception: the Modbus code that it answers with"
     )

@@ -75,7 +75,7 @@ class Ambient(PartModel):
 class Meter(PartModel):
     """A device: which profile it answers by, what it measures, and how well."""
 
-    profile: str = Field(description="id of the device profile")
+    profile: str = Field(description="id of the device profile", examples=["eastron-sdm630"])
     gateway: Id | None = Field(default=None, description="gateway that is meant to read it; default: the scenario's")
     unit_id: Annotated[int, Field(ge=1, le=247)] | None = Field(
         default=None, description="Modbus unit id; default: the profile's"

@@ -138,7 +138,7 @@ class Train(PartModel):
 
     title: str = Field(default="", description="what people call it")
     area: Id = Field(default=AREA, description="area that its figures belong to")
-    feed_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(description="mean feed flow in m3/h")
+    feed_m3_h: Annotated[float, Field(gt=0, le=100_000)] = Field(description="mean feed flow in m3/h", examples=[40.0])
     day: DayCurve = Field(default=DayCurve(), description="daily pattern of the feed")
     recovery: Annotated[float, Field(ge=0.1, le=0.85)] = Field(default=0.42, description="mean of permeate over feed")
     recovery_wander: Annotated[float, Field(ge=0, le=0.09)] = Field(

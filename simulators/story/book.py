@@ -22,6 +22,8 @@ FORMAT = "1"
 BOOK_BYTES_MAX = 256 * 1024**3
 """Largest file; a day that would make it larger is refused."""
 _SERIES_MAX = 1 << 20
+_CALLED = {"from_ms": "--from", "every_ms": "--every", "offset_ms": "utc_offset_h", "what": "--what"}
+"""Key of `meta` -> what whoever tells a story knows it by."""
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -67,9 +69,8 @@ class BookWriter:
         except (OSError, sqlite3.Error) as error:
             raise BookError(f"{self.path}: cannot keep a story here: {error}; give another folder") from None
         if other := sorted(key for key in {*meta, *held} if meta.get(key) != held.get(key)):
-            raise BookError(
-                f"{self.path}: holds another story: its {', '.join(other)} differ; give another folder, or delete it"
-            )
+            differ = ", ".join(_CALLED.get(key, key) for key in other)
+            raise BookError(f"{self.path}: holds another story: its {differ} differ; give another folder, or delete it")
         self._ids = {(device, name): n for n, (device, name) in enumerate(names)}
         return days
 

@@ -40,7 +40,7 @@ _KINDS = {
 }
 """Rows of the strip of events, from above: what happened, what it is called, and its colour."""
 _LASTING = frozenset(spell.what for spell in SPELLS.values())
-_FAULT, _MARK = "#c0392b", "#b03a2e"
+_FAULT, _FAULT_ABOVE, _ON_FAULT, _MARK = "#c0392b", "#7b241c", "#ffffff", "#b03a2e"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,22 +262,30 @@ def _spans(
     y: float,
     ends: tuple[float, float],
 ) -> list[str]:
-    """The faults of one device as bars, each with its name where there is room behind or before it."""
+    """The faults of one device as bars, each with its name where there is room on, behind or before it.
+
+    Faults of a sensor stand beside those of its device: a bar that begins upon another is darker.
+    """
     shapes: list[str] = []
     bars = sorted(
         (across(from_ms), max(across(to_ms), across(from_ms) + 2.0), what) for _, what, from_ms, to_ms in faults
     )
     taken = ends[0]
     for n, (begin, end, what) in enumerate(bars):
-        shapes.append(svg.box(begin, y + 2, end - begin, _ROW_H - 4, fill=_FAULT, title=what))
-        wide = _wide(what) + 8
-        if end + wide <= (bars[n + 1][0] if n + 1 < len(bars) else ends[1]):
-            shapes.append(svg.text(end + 4, y + 12, what, size=10, fill=_FAULT))
-            taken = end + wide
-            continue
-        if begin - wide >= taken:
-            shapes.append(svg.text(begin - 4, y + 12, what, size=10, fill=_FAULT, anchor="end"))
-        taken = end
+        below = max((bar[1] for bar in bars[:n]), default=ends[0])
+        fill, wide = _FAULT_ABOVE if begin < below else _FAULT, _wide(what) + 8
+        shapes.append(svg.box(begin, y + 2, end - begin, _ROW_H - 4, fill=fill, title=what))
+        free = bars[n + 1][0] if n + 1 < len(bars) else ends[1]
+        if begin + wide <= min(end, free):
+            shapes.append(svg.text(begin + 4, y + 12, what, size=10, fill=_ON_FAULT))
+            taken = max(taken, end)
+        elif end + wide <= free and not end < below < end + wide:
+            shapes.append(svg.text(end + 4, y + 12, what, size=10, fill=_ON_FAULT if end < below else _FAULT))
+            taken = max(taken, end + wide)
+        else:
+            if begin - wide >= taken:
+                shapes.append(svg.text(begin - 4, y + 12, what, size=10, fill=_FAULT, anchor="end"))
+            taken = max(taken, end)
     return shapes
 
 

@@ -132,3 +132,13 @@ def test_bad_input_is_one_line_and_2(words: tuple[str, ...], said: str, capsys: 
     assert main(["demo", *words]) == 2
     told = capsys.readouterr().err
     assert said in told and told.count("\n") == 1
+
+
+def test_a_fault_that_was_asked_for_may_let_the_agent_sleep_and_is_no_failure_of_the_line() -> None:
+    """A silent device is asked again after a while of real time only, and `nan` and `no_value` are no values."""
+    chosen = choose("bad-day", seed=None, assets=None)
+    first_ms = round(1000 * min(fault.start_s for fault in chosen.loaded.scenario.faults))
+    assert chosen.causes_of_faults(origin_ms=0, to_ms=first_ms) == ()
+    begun = chosen.causes_of_faults(origin_ms=0, to_ms=first_ms + 1)
+    assert {"timeout", "exception", "invalid", "bus_down", "asleep", "overrun"} == set(begun)
+    assert choose("demo", seed=None, assets=None).causes_of_faults(origin_ms=0, to_ms=10**15) == ()

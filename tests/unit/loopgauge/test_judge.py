@@ -179,6 +179,17 @@ def test_what_a_gateway_makes_of_a_weight_itself_is_neither_expected_nor_foreign
     assert said["expected"] == 4 and said["sampled"] == 3 and said["missing"] == {"timeout": 1}
 
 
+def test_a_load_cell_whose_wire_is_off_for_one_slot_leaves_nothing_unexplained() -> None:
+    """Then a count and the weight that is made of it are no value, while the lid and the totals go on."""
+    bin_ = SLOW.model_copy(
+        update={"device": "bin", "kind": "bin", "fields": ("raw_count", "door_open", *MADE_OF_WEIGHTS)}
+    )
+    account = Account(expected=600, sampled=598, fates=Counter({"stored": 598, "invalid": 2}))
+    ledger = Ledger(GATEWAY, 0, 1, {("bin", "2026-01-01"): account})
+    said = totals(Verdict(GATEWAY, 0, 1, ("bin",), 199, 0, 0, 1), ledger, (bin_,))
+    assert said["expected"] == 200 and said["missing"] == {"invalid": 1}
+
+
 def test_a_gateway_can_be_judged_before_and_after_a_pause(tmp_path: Path, scene: Scene) -> None:
     scene.stop(2 * MINUTE)
     scene.start(10 * MINUTE, scene.previous("a", 12, 2 * MINUTE, clean=True), run="b")

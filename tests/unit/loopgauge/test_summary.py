@@ -78,6 +78,8 @@ def test_a_short_run_may_err_more_and_a_long_one_not_less(live_seconds: float, f
 def test_what_single_deposits_make_is_judged_over_a_day(live_seconds: float, faults: int) -> None:
     report = _report(indicator={"id": "waste_diversion", "meter_error": 0.03}, live_seconds=live_seconds)
     assert len(summary.faults(report)) == faults
+    told = [line for line in summary.lines(report) if "not judged" in line]
+    assert len(told) == 1 - faults, "an error of 3 % that is no failure needs a reason beside it"
 
 
 def test_columns_stay_in_line_beside_wide_letters() -> None:
@@ -97,7 +99,9 @@ def test_a_time_may_be_given_in_seconds_minutes_or_hours(text: str, seconds: flo
 
 def test_what_a_person_asked_to_go_without_is_told_but_no_failure() -> None:
     missing = {"readings": {"missing": {"overrun": 7, "timeout": 3}}}
-    assert summary.faults(_report(**missing) | {"may_miss": ["overrun"]}) == ["live: readings are missing: 3 timeout"]
+    assert summary.faults(_report(**missing) | {"may_miss": ["overrun"]}) == [
+        "live: readings are missing: 3 timeout; is this machine busy? give a lower --speed"
+    ]
     assert summary.faults(_report(**missing) | {"may_miss": ["overrun", "timeout"]}) == []
     assert any("7 by overrun" in line for line in summary.lines(_report(**missing) | {"may_miss": ["overrun"]}))
 

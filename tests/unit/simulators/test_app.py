@@ -234,7 +234,7 @@ def test_a_record_of_another_seed_is_not_mixed_with_this_one(tmp_path: Path, sta
 @pytest.mark.parametrize(
     "arguments, clock, code, said",
     [
-        (["--scenario", "dmeo"], "", 2, "no such file"),
+        (["--scenario", "dmeo"], "", 2, "no such scenario; did you mean demo?"),
         (["--scenario", "demo", "--seed", "-1"], "", 2, "--seed"),
         (["--scenario", "demo"], "1:2", 2, "LOOPGAUGE_CLOCK"),
         (["--scenario", "demo", "--host", "203.0.113.7"], "", 1, "203.0.113.7"),

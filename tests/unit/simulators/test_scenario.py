@@ -83,6 +83,16 @@ def test_the_demo_is_a_city_of_three_gateways_with_all_six_indicators() -> None:
 def test_a_scenario_is_found_by_name_or_by_path(tmp_path: Path) -> None:
     assert find("demo").is_file()
     assert find(str(tmp_path / "demo")) == tmp_path / "demo"
+    assert find("demo.yaml") == Path("demo.yaml")
+
+
+@pytest.mark.parametrize(
+    "name, mend", [("nankai-bin", "did you mean nankai-bins?"), ("atlantis", "or one of bad-day, ")]
+)
+def test_a_name_that_no_scenario_has_is_answered_with_those_that_are_there(name: str, mend: str) -> None:
+    with pytest.raises(BadFile) as refused:
+        find(name)
+    assert str(refused.value).startswith(f"{name}: no such scenario; ") and mend in str(refused.value)
 
 
 @pytest.mark.parametrize(

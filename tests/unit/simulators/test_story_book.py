@@ -115,7 +115,7 @@ def test_another_scenario_seed_or_step_never_goes_into_the_same_file(plan: Loade
     tell(plan, tmp_path, 1)
     with pytest.raises(BookError, match="its scenario, seed differ; give another folder"):
         tell(with_seed(plan, 99), tmp_path, 2)
-    with pytest.raises(BookError, match="its what differ"):
+    with pytest.raises(BookError, match="its --what differ"):
         tell(plan, tmp_path, 2, what=What.TRUTH)
     assert _days(tmp_path) == 1
 

@@ -136,6 +136,21 @@ def test_a_curve_stands_where_its_values_are() -> None:
     assert turn == pytest.approx(noon[0], abs=2)
 
 
+def test_a_fault_is_named_where_its_name_can_be_read() -> None:
+    """A PNG has no pointer to rest on a bar: a long bar bears its name, also where another begins upon it."""
+    of = day("bad-day")
+    root = ElementTree.fromstring(picture(of))  # noqa: S314
+    bars = [each for each in root.iter(f"{SVG}rect") if each.find(f"{SVG}title") is not None]
+    row = {each.text: float(each.attrib["y"]) for each in root.iter(f"{SVG}text") if each.text}["Fault 故障 · quality"]
+    bars = [each for each in bars if float(each.attrib["y"]) == row - 10]
+    names = {each.text: each for each in root.iter(f"{SVG}text") if float(each.attrib["y"]) == row}
+    assert len({each.attrib["fill"] for each in bars}) == 2, "a fault upon another looks like one with it"
+    for what in ("nan", "drift", "silent"):
+        x, fill = float(names[what].attrib["x"]), names[what].attrib["fill"]
+        on = any(float(bar.attrib["x"]) <= x <= float(bar.attrib["x"]) + float(bar.attrib["width"]) for bar in bars)
+        assert on == (fill == "#ffffff"), f"{what}: red on red, or white on white"
+
+
 def test_emptyings_and_faults_are_marked_and_a_gap_stays_a_gap() -> None:
     of = day("bad-day")
     drawn = picture(of)

@@ -1,7 +1,7 @@
 # Every target does its own set-up. Only python3 (3.11 or later), python3-venv, make and git must be there before.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all check bench wheel wheelhouse lint-deploy faults lab clean
+.PHONY: help demo test test-all check bench wheel wheelhouse lint-deploy faults chaos-soak lab clean
 
 RUN := .venv/.ready-run
 DEV := .venv/.ready-dev
@@ -21,6 +21,7 @@ help:
 	@echo 'make check                       ruff, mypy, house rules, ansible-lint'
 	@echo 'make bench [ONLY=name,name]      figures against the strongest limit that could be built: build/bench.json'
 	@echo 'make faults [SEED=n]             the seeded simulation of failures; SEED replays one'
+	@echo 'make chaos-soak [MINUTES=60 SEED=n STORE=sqlite]   real servers and gateways in a storm of faults, then exact comparison'
 	@echo 'make wheel                       build/dist/loopgauge-*.whl'
 	@echo 'make wheelhouse [PLATFORM=arm64]   build/wheelhouse: the wheel and all that it needs, for hosts without a network'
 	@echo 'make lint-deploy                 ansible-lint and the syntax of every playbook'
@@ -62,6 +63,10 @@ bench: $(DEV)
 
 faults: $(DEV)
 	@$(if $(SEED),LOOPGAUGE_FAULT_SEED=$(SEED) )$(PY) -m pytest tests/faults $(ARGS)
+
+chaos-soak: $(DEV)
+	@sh tools/servers.sh
+	@$(PY) -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))
 
 wheel: $(RUN)
 	@rm -rf build/lib build/bdist.* $(DIST)/loopgauge-*.whl && mkdir -p $(DIST)

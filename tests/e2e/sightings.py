@@ -49,3 +49,8 @@ class Sightings:
         """What had been seen last at a time."""
         with self._changed:
             return next((s for s in reversed(self._seen) if s.at_s <= at_s), None)
+
+    def first_after(self, at_s: float, step: str, by: str) -> Sighting | None:
+        """The first sighting of a step by somebody since a time."""
+        with self._changed:
+            return next((s for s in self._seen if s.at_s >= at_s and (s.step, s.by) == (step, by)), None)

@@ -6,6 +6,7 @@ import contextlib
 import heapq
 import itertools
 import random
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,19 +17,21 @@ from pathlib import Path
 from tests.chaos.fleet import DRAIN_S_MAX, FULL, START_S_MAX, STEPPED, TORN, Fleet
 from tests.chaos.plan import CLOCK, DISK, KILL, LINK, STEP_MS_MAX, STOP, TEAR, Fault
 from tests.chaos.stepped import OFFSET_FILE, write_offset
-from tests.e2e.kills import ACK, DELAY_S_MAX, FRESH_S, PUBLISH, SPOOL, STEPS, STORE
+from tests.e2e.kills import ACK, DELAY_S_MAX, FRESH_S, PUBLISH, SPOOL, STEPS
 from tests.e2e.servers import Server, wait_until
 
 AIM_S_MAX = 3.0
 SETTLED_MS = 8_000
 """A clock that is set right holds at the gateway by then."""
 LOOK_S = 0.05
+LONG_S = 100.0
+"""A storm of this length has every kind of fault in it."""
 TEAR_BYTES = 64
 NOTICED_MS_MAX = 5_000
 """So much earlier a program may have ended by itself than that was seen."""
 _FILL = bytes(65_536)
-_SEEN_OF = {"broker": (PUBLISH, ACK), "database": (STORE,)}
-"""Which steps a kill of these can hit; of an agent: spool, publish and ack, of a worker: all but the spool."""
+_OWN_STEPS = (SPOOL, PUBLISH, ACK)
+"""Of an agent."""
 
 
 def victims(fleet: Fleet) -> dict[str, list[str]]:
@@ -100,11 +103,14 @@ class Storm:
         while self._undo:
             self._undone()
         self._set_clock(0)
+        if length_s >= LONG_S:
+            left_out = victims(self._fleet).keys() - self.notes.kinds.keys()
+            assert not left_out, f"in {length_s:g} s nobody suffered {left_out}"
 
     def calm(self) -> None:
         """Wait until all that was sealed is confirmed, and stop agents and workers as systemd would.
 
-        AssertionError says who did not, with the end of its log.
+        AssertionError says who did not, with the end of its log, or who has ended by itself without a reason.
         """
         # What the stepped clock put into the future must be past when the audit looks at it.
         ahead_ms = max(until + offset for (_, offset), (until, _) in pairwise(self.notes.offsets)) + SETTLED_MS
@@ -120,8 +126,9 @@ class Storm:
         logs = {g: self._fleet.agents[g].log()[-1500:] for g, count in left.items() if count}
         assert done, f"spools did not drain within {DRAIN_S_MAX:g} s of calm: {left}\n{logs}"
         self.drained_s = time.monotonic() - begun_s
+        odd = {name: count for (name, _), count in self.notes.ended.items() if name != TORN or count > self.notes.torn}
+        assert not odd, f"ended by themselves, and nothing that was done to them is a reason: {odd}"
         for name, program in self._fleet.programs.items():
-            self._restart()
             program.stop()
             assert program.exit_code == 0, f"{name} ended with {program.exit_code}: {program.log()[-2000:]}"
         kept = {g: len(line.held()) for g, line in self._fleet.lines.items()}
@@ -197,7 +204,9 @@ class Storm:
         """Wait for the step, if the victim takes part in one, and then for up to DELAY_S_MAX."""
         if not fault.step:
             return
-        by = fault.victim if fault.victim in self._fleet.links else ""
+        # A step that a victim takes itself is waited for there, any other one with whoever takes it.
+        own = {*_OWN_STEPS} if fault.victim in self._fleet.lines else {ACK} if fault.victim in self._fleet.links else {}
+        by = fault.victim if fault.step in own else ""
         with contextlib.suppress(AssertionError):  # nothing moves just now: then it hits between
             self._fleet.sightings.next(fault.step, within_s=AIM_S_MAX, by=by)
             time.sleep(self._rng.uniform(0, DELAY_S_MAX))
@@ -208,16 +217,19 @@ class Storm:
             return
         at_s, at_ms = time.monotonic(), now_ms()
         server.kill()
-        hit = self._fleet.sightings.last_before(at_s)
-        landed = hit.step if hit is not None and at_s - hit.at_s < FRESH_S and self._concerns(victim, hit.by) else ""
-        self.notes.kills[landed or "between", victim] += 1
+        hit = self._fleet.sightings.last_before(at_s, self._concerned(victim))
+        landed = hit.step if hit is not None and at_s - hit.at_s < FRESH_S else "between"
+        self.notes.kills[landed, victim] += 1
         since_ms = min(at_ms, self._held_ms.pop(victim, at_ms))
         self._down.add(victim)
         after()
         self._later(fault, lambda: self._started(victim, server, since_ms, at_ms))
 
-    def _concerns(self, victim: str, by: str) -> bool:
-        return by in ("", victim) or victim in _SEEN_OF or (victim.startswith("w") and by in self._fleet.lines)
+    def _concerned(self, victim: str) -> set[str]:
+        """Whose steps a kill of the victim hits: an agent has none of other agents, a worker none of other workers."""
+        agents, workers = set(self._fleet.lines), set(self._fleet.workers)
+        peers = agents if victim in agents else workers if victim in workers else set()
+        return {"", *agents, *workers} - (peers - {victim})
 
     def _started(self, victim: str, server: Server, since_ms: int, at_ms: int) -> None:
         self._down.discard(victim)
@@ -259,8 +271,13 @@ class Storm:
         write_offset(self._fleet.agents[STEPPED].folder / OFFSET_FILE, offset_ms)
 
     def _tear(self, seed: int) -> None:
-        """Garble a few places of the dead agent's spool, below its journal."""
+        """Garble a few places of the dead agent's spool.
+
+        The journal is played into it first: else that would mend most of it, and nothing would be lost.
+        """
         rng, path = random.Random(seed), self._fleet.lines[TORN].spool
+        with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with path.open("r+b") as file:
             size = file.seek(0, 2)
             for _ in range(rng.randint(1, 4)):

@@ -177,6 +177,7 @@ def judge(fleet: Fleet, storm: Storm) -> str:
     assert done.returncode == 0, f"the audit does not add up: {json.dumps(wrong)[:3000]}{done.stderr}"
     assert audits.keys() == fleet.lines.keys()
     everything, all_fates, expected, delivered = receipts(fleet.store), Counter[str](), 0, 0
+    each_said = []
     for gateway, line in fleet.lines.items():
         record = Record.open_readonly(line.record)
         try:
@@ -189,12 +190,20 @@ def judge(fleet: Fleet, storm: Storm) -> str:
         _hold(gateway, found, audits[gateway], fates, own, offsets, storm.deaths(gateway))
         all_fates += fates
         expected, delivered = expected + asked, delivered + found.delivered
-    missing = ", ".join(f"{n} {fate}" for fate, n in sorted(all_fates.items()) if fate != "stored") or "nothing"
+        each_said.append(f"{gateway}: {asked} expected, {found.delivered} delivered, missing {_missing(fates)}")
     again = redelivered(everything)
-    return (
-        f"{expected} readings expected, {delivered} in the store exactly as served, none twice, none changed;\n"
-        f"missing by cause: {missing}; {again} batches delivered more than once; drained in {storm.drained_s:.0f} s"
+    return "\n".join(
+        [
+            *each_said,
+            f"{expected} readings expected, {delivered} in the store exactly as served, none twice, none changed;",
+            f"missing by cause: {_missing(all_fates)};",
+            f"{again} batches delivered more than once; drained in {storm.drained_s:.0f} s",
+        ]
     )
+
+
+def _missing(fates: Counter[str]) -> str:
+    return ", ".join(f"{n} {fate}" for fate, n in sorted(fates.items()) if fate != "stored") or "nothing"
 
 
 def _fates(audit: Mapping[str, Any]) -> tuple[Counter[str], int]:

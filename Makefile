@@ -1,7 +1,7 @@
 # Every target does its own set-up. Only python3 (3.11 or later), python3-venv, make and git must be there before.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all check bench wheel wheelhouse lint-deploy faults faults-soak faults-hunt lab clean
+.PHONY: help demo test test-all check bench wheel wheelhouse lint-deploy faults faults-soak faults-hunt chaos-soak lab clean
 
 RUN := .venv/.ready-run
 DEV := .venv/.ready-dev
@@ -23,6 +23,7 @@ help:
 	@echo 'make faults [SEED=n]             the seeded simulation of failures; SEED replays one'
 	@echo 'make faults-soak [FROM=n]        seed after seed until stopped; one that fails is named, and left in build/faults'
 	@echo 'make faults-hunt [ARGS=name]     how many seeds find each planted bug; goes on where it was stopped'
+	@echo 'make chaos-soak [MINUTES=60 SEED=n STORE=sqlite]   real servers and gateways in a storm of faults, then exact comparison'
 	@echo 'make wheel                       build/dist/loopgauge-*.whl'
 	@echo 'make wheelhouse [PLATFORM=arm64]   build/wheelhouse: the wheel and all that it needs, for hosts without a network'
 	@echo 'make lint-deploy                 ansible-lint and the syntax of every playbook'
@@ -70,6 +71,10 @@ faults-soak: $(DEV)
 
 faults-hunt: $(DEV)
 	@$(PY) -m tests.faults.hunt $(ARGS)
+
+chaos-soak: $(DEV)
+	@sh tools/servers.sh
+	@$(PY) -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))
 
 wheel: $(RUN)
 	@rm -rf build/lib build/bdist.* $(DIST)/loopgauge-*.whl && mkdir -p $(DIST)

@@ -35,6 +35,8 @@ _NO_ROOM = {
     sqlite3.SQLITE_IOERR_SHMSIZE,
 }
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_SPOILT_TEXT = ("Could not decode to UTF-8", "malformed JSON", "user-defined function raised")
+"""What SQLite and its module say of a row that is there, but whose text is no text, or no batch, any more."""
 SUSPECT = ".suspect"
 """Ending of the file beside the spool that says why the next start must not trust it."""
 
@@ -65,7 +67,8 @@ def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection]
         if _no_room(error):
             raise DiskFull(str(error)) from error
         if is_damage(error):
-            raise Damaged(f"spool: {error}; the next start sets it aside and carries over what can be read") from error
+            what = str(error).partition(" with text")[0]  # what follows are readings
+            raise Damaged(f"spool: {what}; the next start sets it aside and carries over what can be read") from error
         raise Fatal(f"spool: {error}; check the disk, or move the file away to start an empty one") from error
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
@@ -80,7 +83,7 @@ def _no_room(error: sqlite3.Error) -> bool:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether it says that the file's content is broken, rather than that it cannot be had."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED or str(error).startswith(_SPOILT_TEXT)
 
 
 class FileDisk:

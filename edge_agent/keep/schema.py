@@ -122,7 +122,7 @@ def date_of(db: sqlite3.Connection, run_id: int, seq: int) -> int | None:
         "SELECT coalesce(base_ms, guess_ms) + json_extract(body, '$.to') FROM batch WHERE run_id=? AND seq=?",
         (run_id, seq),
     ).fetchone()
-    return None if found is None else int(found[0])
+    return None if found is None or found[0] is None else int(found[0])  # spoilt: it shows when it is sent
 
 
 def progress(db: sqlite3.Connection) -> dict[str, int]:

@@ -56,6 +56,7 @@ class Line:
         store: str,
         uplink: Mapping[str, Any],
         broker: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        gateway: str = GATEWAY,
         workers: int = 1,
         stores: Sequence[str] = (),
         meters: Mapping[str, str] = TRAIN_METERS,
@@ -67,6 +68,7 @@ class Line:
         listener: tuple[str | None, str | None] = (None, None),
     ) -> None:
         self.folder = folder
+        self.gateway = gateway
         self.store = store
         self.speed = speed
         self.seal_every_s = seal_every_s
@@ -104,7 +106,7 @@ class Line:
             "scenario.yaml",
             {
                 "scenario": "line",
-                "gateway": GATEWAY,
+                "gateway": self.gateway,
                 "trains": {"train-1": {"feed_m3_h": 40}},
                 "meters": {
                     name: {"profile": profile, "port": self._ports[name], "fields": _QUANTITIES[name]}
@@ -142,7 +144,7 @@ class Line:
         file = self._write(
             "edge.yaml",
             {
-                "gateway": GATEWAY,
+                "gateway": self.gateway,
                 "board": BOARD,
                 "seal_every_s": self.seal_every_s,
                 "spool": {"file": str(self.spool)},
@@ -235,7 +237,7 @@ class Line:
 
     def readings(self) -> int:
         """How many readings of the meters the store holds; what the gateway says of itself is not among them."""
-        return compare.readings(self.store, GATEWAY)
+        return compare.readings(self.store, self.gateway)
 
     def fates(self) -> dict[str, int]:
         """What became of the meters' readings, as the audit tells; it must add up."""
@@ -261,7 +263,7 @@ class Line:
     def verdict(self) -> Verdict:
         """The store against the record."""
         tolerance_ms = int(STAMP_ERROR_S * 1000 * self.speed)
-        return compare.compare(self.record, self.store, GATEWAY, self._ports, tolerance_ms=tolerance_ms)
+        return compare.compare(self.record, self.store, self.gateway, self._ports, tolerance_ms=tolerance_ms)
 
     def audit(self) -> dict[str, Any]:
         """What `loopgauge audit` says of the gateway; it must add up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 SEEN_MAX = 1_000_000
@@ -45,7 +46,12 @@ class Sightings:
         assert sighting is not None, f"no {step} by {by or 'anyone'} within {within_s:g} s"
         return sighting
 
-    def last_before(self, at_s: float) -> Sighting | None:
-        """What had been seen last at a time."""
+    def last_before(self, at_s: float, by: Collection[str] = ()) -> Sighting | None:
+        """What had been seen last at a time, by anyone or by some of them."""
         with self._changed:
-            return next((s for s in reversed(self._seen) if s.at_s <= at_s), None)
+            return next((s for s in reversed(self._seen) if s.at_s <= at_s and (not by or s.by in by)), None)
+
+    def first_after(self, at_s: float, step: str, by: str) -> Sighting | None:
+        """The first sighting of a step by somebody since a time."""
+        with self._changed:
+            return next((s for s in self._seen if s.at_s >= at_s and (s.step, s.by) == (step, by)), None)

@@ -79,6 +79,8 @@ class Tap:
         self._upward, self._downward = upward, downward
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self.down = False
+        """Nobody gets through: whoever connects is sent away."""
         self._open: set[socket.socket] = set()
         self._closed = False
 
@@ -104,6 +106,9 @@ class Tap:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if self.down:
+                near.close()
+                continue
             try:
                 far = socket.create_connection(("127.0.0.1", self._target), timeout=5)
             except OSError:

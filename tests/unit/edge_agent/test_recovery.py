@@ -232,6 +232,36 @@ def test_a_value_that_the_card_has_changed_is_not_sent_and_found_at_the_next_sta
     asyncio.run(spool.close())
 
 
+@pytest.mark.parametrize("spoilt", [b"\xff\xfe\x80", b"}}}", b'{"fxom"', b'{"from":0,"xx"'])
+@pytest.mark.parametrize("seq", [6, 20])
+def test_a_body_that_is_no_text_or_no_batch_any_more_stops_the_agent_once_and_not_at_every_start(
+    path: Path, seq: int, spoilt: bytes
+) -> None:
+    before = rows(path)
+    with path.open("r+b") as file:
+        file.seek(path.read_bytes().index(before[OLD, seq][-1][:60].encode()))
+        file.write(spoilt)
+    assert recovery.check(path) is None, "only who reads the row can tell"
+
+    async def main() -> None:
+        spool = await begin(path, NOW)
+        await spool.seal(sealed(1, random.Random(1)), [])
+        if seq != 6:
+            assert len(await spool.take((OLD, 10, 19))) == 10
+        await spool.take((OLD, seq, seq))
+
+    with pytest.raises(Damaged) as told:
+        asyncio.run(main())
+    assert "pad" not in str(told.value), "readings are shown in an error"
+    damage, spool = start(path, run="d" * 32)
+    assert damage.what is not None
+    assert (OLD, seq) in named(damage.missing)
+    after = rows(path)
+    assert {key: after.get(key) for key in before} == {**before, (OLD, seq): None}
+    assert recovery.check(path) is None, "it would be set aside once more"
+    asyncio.run(spool.close())
+
+
 def test_a_date_that_the_card_has_changed_is_not_sent_either(path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("UPDATE batch SET base_ms=base_ms+60000 WHERE seq=7")

@@ -1,0 +1,93 @@
+"""Gateways in a storm of faults, drawn from a seed: what is served is stored once, or the audit says why not."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.fleet import Fleet, shipped_broker
+from tests.chaos.plan import KINDS, STOP, STOP_S_MAX, plan
+from tests.chaos.soak import HOMES, storm
+from tests.chaos.storm import Storm
+from tests.chaos.verdict import Offsets, judge, match
+from tests.e2e.kills import STEPS
+
+SEEDS = {"sqlite": 11, "influxdb": 12}
+STORM_S = 130.0
+QUIET_S = 8.0
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_a_storm_of_kills_stops_cuts_full_disks_clock_steps_and_torn_spools_costs_only_what_is_named(
+    home: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = storm(home, SEEDS[home], STORM_S, tmp_path)
+    with capsys.disabled():
+        print(f"\n{said}")
+
+
+HARMS = {
+    "a row is deleted": "DELETE FROM reading WHERE (series, t) IN (SELECT series, t FROM ({of}))",
+    "a value is changed": "UPDATE reading SET value = value + 0.5 WHERE (series, t) IN (SELECT series, t FROM ({of}))",
+    "a value is stored twice": "INSERT INTO reading SELECT series, t + 60000, value FROM ({of})",
+    "a receipt is deleted": "DELETE FROM receipt WHERE seq = 2 AND gateway = 'plain-1'",
+}
+_OF = (
+    "SELECT series, t, value FROM reading JOIN series ON id = series"
+    " WHERE gateway = 'plain-1' AND device = 'feed-meter' AND field = 'flow_m3_h' LIMIT 1"
+)
+
+
+def test_what_is_deleted_changed_or_stored_twice_after_a_storm_does_not_pass_for_exact(tmp_path: Path) -> None:
+    with (
+        shipped_broker(tmp_path / "broker") as broker,
+        Fleet(folder=tmp_path, broker=broker, influx=None, workers=1, rights=True) as fleet,
+    ):
+        fleet.start()
+        quiet = Storm(fleet, [], 1)
+        quiet.run(QUIET_S)
+        quiet.calm()
+        assert "none changed" in judge(fleet, quiet)
+        store, sound = tmp_path / "store", tmp_path / "sound"
+        shutil.copytree(store, sound)
+        for harm, statement in HARMS.items():
+            db = sqlite3.connect(store / "readings.db")
+            changed = db.execute(statement.format(of=_OF)).rowcount
+            db.commit()
+            db.close()
+            assert changed == 1, harm
+            with pytest.raises(AssertionError):
+                judge(fleet, quiet)
+            shutil.copytree(sound, store, dirs_exist_ok=True)
+        assert "none changed" in judge(fleet, quiet), "the store was not put back"
+
+
+def test_one_seed_plans_the_same_storm_with_every_kind_of_fault_and_never_two_at_once_on_one_victim() -> None:
+    victims = dict.fromkeys(KINDS, ("a", "b"))
+    faults, same, other = (plan(seed, length_s=600, victims=victims, steps=STEPS) for seed in (7, 7, 8))
+    assert faults == same != other
+    assert {fault.kind for fault in faults} == set(KINDS)
+    assert all(1 <= fault.last_s <= STOP_S_MAX for fault in faults if fault.kind == STOP)
+    for victim in ("a", "b"):
+        own = [fault for fault in faults if fault.victim == victim]
+        assert all(before.at_s + before.last_s < after.at_s for before, after in pairwise(own))
+
+
+def test_a_value_is_found_under_the_time_of_a_stepped_clock_and_under_no_other() -> None:
+    served = [(100_000, 1.0), (200_000, 1.0)]
+    stepped = Offsets([(0, 0), (150_000, 9_000)])
+    assert match(served, [(100_000, 1.0), (209_000, 1.0)], stepped).foreign == []
+    assert len(match(served, [(109_000, 1.0), (209_000, 1.0)], stepped).foreign) == 1
+    assert len(match(served, [(100_000, 1.0), (100_100, 1.0)], stepped).foreign) == 1
+
+
+def test_of_equal_values_as_many_as_possible_find_a_partner() -> None:
+    both_ways = Offsets([(0, 0), (90_000, 1_000)])
+    served = [(100_000, 0.0), (101_000, 0.0), (102_000, 0.0)]
+    # Whatever the first one takes, there is a way to give each of the three its own.
+    found = match(served, [(101_000, 0.0), (102_000, 0.0), (102_001, 0.0)], both_ways)
+    assert (found.delivered, found.missing, found.foreign) == (3, [], [])

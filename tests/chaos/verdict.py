@@ -1,0 +1,305 @@
+"""The store after a storm against the record of what was served, and both against the audit, gateway by gateway.
+
+Of what agents and workers wrote, only the store is read. A clock that is stepped stamps readings with its own time: the
+record's time is then put ahead by the offsets that were in force, so values stay exact and stamps stay bounded.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from data_contract import receipt
+from data_contract.reading import GATEWAY_DEVICE
+from loopgauge.judge import Row
+from series_store.port import Reader
+from series_store.table import Receipt, SeriesKey
+from simulators.truth.record import Record
+from tests.chaos.fleet import FULL, SEAL_EVERY_S, STEPPED, TORN, Fleet
+from tests.chaos.storm import Death, Storm
+from tests.e2e.compare import ALWAYS_MS, ask, redelivered
+from tests.e2e.programs import run
+
+TOLERANCE_MS = 600
+"""Between the stamp of a request and the moment at which the device notes its answer, on a busy machine."""
+SLACK_MS = 1_500
+"""A seal, a start or a signal may come so late on a busy machine."""
+ADOPTED_MS_MAX = 60_000
+"""A stepped clock holds from the seal after next on; an agent that was stopped meanwhile comes to it late."""
+UNREAD = ("timeout", "exception", "invalid", "bus_down", "asleep", "overrun")
+EVERYWHERE = ("stored", "unsealed", "down", "silent", *UNREAD)
+ALSO = {FULL: ("disk_full", "evicted"), TORN: ("lost",)}
+"""What only the one harm of a gateway can cost."""
+
+Points = list[tuple[int, float]]
+
+
+@dataclass(slots=True)
+class Found:
+    """What became of one gateway's readings."""
+
+    delivered: int = 0
+    missing: list[Row] = field(default_factory=list)
+    """Served, and not in the store."""
+    foreign: list[Row] = field(default_factory=list)
+    """In the store, and not served; or there twice."""
+
+
+class Offsets:
+    """Which offsets of a gateway's clock can have been in force at a real time."""
+
+    def __init__(self, changes: Sequence[tuple[int, int]]) -> None:
+        self._changes = list(changes)
+        self.every = {offset for _, offset in changes}
+
+    def at(self, t_ms: int) -> set[int]:
+        """Every one that an agent may have used then, ms."""
+        ends = [begin_ms for begin_ms, _ in self._changes[1:]] + [ALWAYS_MS]
+        return {
+            offset
+            for (begin_ms, offset), end_ms in zip(self._changes, ends, strict=True)
+            if begin_ms <= t_ms + SLACK_MS and end_ms + ADOPTED_MS_MAX > t_ms
+        }
+
+
+def match(served: Points, stored: Points, offsets: Offsets) -> Found:
+    """Pair each stored value with an equal one that was served at its time; each has one partner at most.
+
+    As many pairs as there can be: where a value repeats itself, a clock that was stepped leaves several to choose from.
+    """
+    found = Found()
+    times: defaultdict[float, list[int]] = defaultdict(list)
+    stamps: defaultdict[float, list[int]] = defaultdict(list)
+    for points, by_value in ((served, times), (stored, stamps)):
+        for t_ms, value in sorted(points):
+            by_value[value].append(t_ms)
+    for value in times.keys() | stamps.keys():
+        there = times[value]
+        paired = _pairs([_fits(t_ms, there, offsets) for t_ms in stamps[value]])
+        found.delivered += len(paired)
+        found.missing += [Row("", "", t_ms, value) for at, t_ms in enumerate(there) if at not in paired]
+        kept = set(paired.values())
+        found.foreign += [Row("", "", t_ms, value) for at, t_ms in enumerate(stamps[value]) if at not in kept]
+    return found
+
+
+def _fits(t_ms: int, there: Sequence[int], offsets: Offsets) -> list[int]:
+    """Which of the times `there` may be the one that an agent stamped `t_ms`."""
+    found = []
+    for offset in sorted(offsets.every):
+        low = bisect_left(there, t_ms - offset - TOLERANCE_MS)
+        high = bisect_right(there, t_ms - offset + TOLERANCE_MS)
+        found += [at for at in range(low, high) if offset in offsets.at(there[at])]
+    return found
+
+
+def _pairs(fits: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Served → stored, as many as possible: whoever finds all his taken looks for one whose holder can take another."""
+    holder: dict[int, int] = {}
+    for one in range(len(fits)):
+        came: dict[int, int] = {}
+        """Served → which stored one asked for it."""
+        queue = [one]
+        for asking in queue:
+            free = None
+            for at in fits[asking]:
+                if at not in came:
+                    came[at] = asking
+                    if at not in holder:
+                        free = at
+                        break
+                    queue.append(holder[at])
+            if free is not None:
+                _hand_over(free, came, holder, one)
+                break
+    return holder
+
+
+def _hand_over(free: int, came: Mapping[int, int], holder: dict[int, int], one: int) -> None:
+    """Give `free` to whoever asked for it, and what that one held to whoever asked for that, back to `one`."""
+    if came[free] == one:
+        holder[free] = one
+        return
+    held = {stored: at for at, stored in holder.items()}
+    while True:
+        asked = came[free]
+        holder[free] = asked
+        if asked == one:
+            return
+        free = held[asked]
+
+
+def compare(record: Record, rows: Mapping[tuple[str, str], Points], offsets: Offsets) -> Found:
+    """All that the devices of one gateway served against `rows`: (device, field) → what the store holds."""
+    whole = Found()
+    shown = {(device, name) for device in record.devices() for name in record.fields(device)}
+    for device, name in sorted(shown | rows.keys()):
+        answers = record.served(device, name, 0, ALWAYS_MS) if (device, name) in shown else []
+        served = [(t_ms, value) for t_ms, value in answers if value is not None]
+        found = match(served, rows.get((device, name), []), offsets)
+        whole.delivered += found.delivered
+        whole.missing += [row._replace(device=device, field=name) for row in found.missing]
+        whole.foreign += [row._replace(device=device, field=name) for row in found.foreign]
+    return whole
+
+
+def stored(store: str, gateway: str) -> dict[tuple[str, str], Points]:
+    """(device, field) → what the store holds of a gateway's meters."""
+
+    async def read(reader: Reader) -> dict[tuple[str, str], Points]:
+        keys = [key for key in await reader.series() if key.gateway == gateway and key.device != GATEWAY_DEVICE]
+        found: defaultdict[tuple[str, str], Points] = defaultdict(list)
+        for key, window in (await reader.window(keys, 0, ALWAYS_MS)).items():
+            _add(found, key, list(zip(window.t.tolist(), window.value.tolist(), strict=True)))
+        return found
+
+    return ask(store, read)
+
+
+def _add(found: defaultdict[tuple[str, str], Points], key: SeriesKey, points: Points) -> None:
+    found[key.device, key.field] += points
+
+
+def receipts(store: str) -> list[Receipt]:
+    """Every receipt in the store."""
+    return ask(store, lambda reader: reader.receipts(0, 1_000_000))
+
+
+def judge(fleet: Fleet, storm: Storm) -> str:
+    """After the calm: AssertionError with the first thing that is wrong, else what was found, in a few lines."""
+    done = run("audit", "--store", fleet.store, "--json")
+    audits = {said["gateway"]: said for said in json.loads(done.stdout or '{"gateways": []}')["gateways"]}
+    wrong = {g: (said["unexplained"] or said["notes"]) for g, said in audits.items() if not said["adds_up"]}
+    assert done.returncode == 0, f"the audit does not add up: {json.dumps(wrong)[:3000]}{done.stderr}"
+    assert audits.keys() == fleet.lines.keys()
+    everything, all_fates, expected, delivered = receipts(fleet.store), Counter[str](), 0, 0
+    each_said = []
+    for gateway, line in fleet.lines.items():
+        record = Record.open_readonly(line.record)
+        try:
+            offsets = Offsets(storm.notes.offsets if gateway == STEPPED else [(0, 0)])
+            found = compare(record, stored(fleet.store, gateway), offsets)
+        finally:
+            record.close()
+        own = [each for each in everything if each.gateway == gateway]
+        fates, asked = _fates(audits[gateway])
+        _hold(gateway, found, audits[gateway], fates, own, offsets, storm.deaths(gateway))
+        all_fates += fates
+        expected, delivered = expected + asked, delivered + found.delivered
+        each_said.append(f"{gateway}: {asked} expected, {found.delivered} delivered, missing {_missing(fates)}")
+    again = redelivered(everything)
+    return "\n".join(
+        [
+            *each_said,
+            f"{expected} readings expected, {delivered} in the store exactly as served, none twice, none changed;",
+            f"missing by cause: {_missing(all_fates)};",
+            f"{again} batches delivered more than once; drained in {storm.drained_s:.0f} s",
+        ]
+    )
+
+
+def _missing(fates: Counter[str]) -> str:
+    return ", ".join(f"{n} {fate}" for fate, n in sorted(fates.items()) if fate != "stored") or "nothing"
+
+
+def _fates(audit: Mapping[str, Any]) -> tuple[Counter[str], int]:
+    fates, asked = Counter[str](), 0
+    for account in audit["accounts"]:
+        if account["device"] != GATEWAY_DEVICE:
+            fates.update(account["fates"])
+            asked += account["expected"]
+    return +fates, asked
+
+
+def _hold(
+    gateway: str,
+    found: Found,
+    audit: Mapping[str, Any],
+    fates: Counter[str],
+    batches: Sequence[Receipt],
+    offsets: Offsets,
+    deaths: Sequence[Death],
+) -> None:
+    """What must be true of one gateway."""
+    assert not found.foreign, f"{gateway}: {len(found.foreign)} stored, not served or twice: {found.foreign[:3]}"
+    assert found.delivered == fates["stored"], f"{gateway}: {found.delivered} stored, the audit says {fates}"
+    odd = fates.keys() - {*EVERYWHERE, *ALSO.get(gateway, ())}
+    assert not odd, f"{gateway}: nothing that was done can cost {odd}: {fates}"
+    assert sum(fates.values()) == audit_expected(audit), f"{gateway}: the fates do not add up: {fates}"
+    if gateway != TORN:  # of a spool that was garbled, the audit says itself what cannot be known any more
+        _bounded(gateway, audit["gaps"], offsets, deaths)
+    left = _unexplained(found.missing, audit["gaps"], batches, offsets, deaths)
+    assert not left, f"{gateway}: {len(left)} readings served, not stored and not explained: {left[:3]}"
+
+
+def audit_expected(audit: Mapping[str, Any]) -> int:
+    """Readings that the schedule of the meters called for."""
+    return sum(account["expected"] for account in audit["accounts"] if account["device"] != GATEWAY_DEVICE)
+
+
+def _bounded(gateway: str, gaps: Sequence[Mapping[str, Any]], offsets: Offsets, deaths: Sequence[Death]) -> None:
+    """A death costs what was not sealed, one interval at most, and the time until the next start."""
+    reach_ms = int(SEAL_EVERY_S * 1000) + SLACK_MS
+    for gap in gaps:
+        if gap["what"] not in ("unsealed", "down") or not gap["readings"]:
+            continue
+        spans = sorted(
+            (death.since_ms - reach_ms + low, death.back_ms + SLACK_MS + high)
+            for death in deaths
+            for low, high in [_reach(offsets, death)]
+        )
+        covered_ms = gap["from_ms"]
+        for begin_ms, end_ms in spans:
+            if begin_ms <= covered_ms:
+                covered_ms = max(covered_ms, end_ms)
+        assert covered_ms >= gap["to_ms"], f"{gateway}: {gap} is more than one seal interval and a downtime: {deaths}"
+
+
+def _reach(offsets: Offsets, death: Death) -> tuple[int, int]:
+    in_force = offsets.at(death.at_ms) | offsets.at(death.back_ms)
+    return min(in_force), max(in_force)
+
+
+def _unexplained(
+    missing: Sequence[Row],
+    gaps: Sequence[Mapping[str, Any]],
+    batches: Sequence[Receipt],
+    offsets: Offsets,
+    deaths: Sequence[Death],
+) -> list[Row]:
+    """Served readings that are in no gap, and more than their batch counts as missing."""
+    allowed = {
+        (batch.run, batch.seq, batch.from_ms, batch.to_ms, device): sum(
+            sum(causes.values()) for _, _, causes in about.counts.values()
+        )
+        for batch in batches
+        for device, about in receipt.read(batch.counts).devices.items()
+    }
+    counted = {key: number for key, number in allowed.items() if number}
+    left = []
+    for row in missing:
+        own_ms = [row.t_ms + offset for offset in offsets.at(row.t_ms)]
+        if any(gap["from_ms"] - SLACK_MS <= t < gap["to_ms"] + SLACK_MS for gap in gaps for t in own_ms):
+            continue
+        if len(own_ms) > 1 and any(_lived_twice(row.t_ms, death) for death in deaths):
+            continue
+        fits = (
+            key
+            for key in counted
+            if key[4] == row.device and any(key[2] - TOLERANCE_MS <= t < key[3] + SLACK_MS for t in own_ms)
+        )
+        key = next((key for key in fits if counted[key]), None)
+        if key is None:
+            left.append(row)
+        else:
+            counted[key] -= 1
+    return left
+
+
+def _lived_twice(t_ms: int, death: Death) -> bool:
+    """Unsealed at a death after which the clock was put back: no civil time is left that the audit could name."""
+    return death.since_ms - SEAL_EVERY_S * 1000 - SLACK_MS <= t_ms <= death.back_ms

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from yaml_models.loopback import is_loopback
 
 
 class _Model(BaseModel):
@@ -44,11 +45,7 @@ class BrokerConfig(_Model):
 
     @model_validator(mode="after")
     def _protected(self) -> BrokerConfig:
-        try:
-            local = ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            local = self.host == "localhost"
-        if self.tls is None and not local:
+        if self.tls is None and not is_loopback(self.host):
             raise ValueError(f"tls is missing and {self.host} is not this machine: add tls with ca_file")
         return self
 

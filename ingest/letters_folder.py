@@ -17,6 +17,7 @@ from pathlib import Path
 from ingest import letters as text
 from ingest.errors import NoRoom
 from ingest.ports import DeadLetter, Kept
+from ingest.worker_folder import own_as, sync_names
 
 FILE_NAME = "dead.jsonl"
 LOCK_NAME = "dead.lock"
@@ -74,8 +75,8 @@ class LettersFolder:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 if fresh:
-                    _own_as(self._folder, descriptor)
-                    _sync_folder(self._folder)
+                    own_as(self._folder, descriptor)
+                    sync_names(self._folder)
                 self._append(descriptor, data)
             finally:
                 os.close(descriptor)
@@ -83,7 +84,7 @@ class LettersFolder:
     def _close_growing(self, path: Path) -> None:
         numbers = [int(other.stem.removeprefix("dead-")) for other in self._folder.glob("dead-[0-9]*.jsonl")]
         path.rename(self._folder / f"dead-{max(numbers, default=0) + 1:06d}.jsonl")
-        _sync_folder(self._folder)
+        sync_names(self._folder)
 
     def _append(self, descriptor: int, data: bytes) -> None:
         """All of it, durable, or none."""
@@ -150,7 +151,7 @@ class LettersFolder:
             else:
                 fresh.unlink()
                 path.unlink()
-            _sync_folder(self._folder)
+            sync_names(self._folder)
             return taken
 
     def _rewrite(
@@ -159,7 +160,7 @@ class LettersFolder:
         taken, remain, put = 0, False, set()
         with path.open("rb") as old, fresh.open("wb") as new:
             os.fchmod(new.fileno(), 0o600)
-            _own_as(self._folder, new.fileno())
+            own_as(self._folder, new.fileno())
             for line in old:
                 kept = text.read(line)
                 if kept.id not in left:
@@ -191,7 +192,7 @@ class LettersFolder:
         except OSError as error:
             raise NoRoom(f"dead_letters: {about}: {error.strerror}") from None
         try:
-            _own_as(self._folder, lock)
+            own_as(self._folder, lock)
             _wait_for(lock, self._folder)
             yield
         except OSError as error:
@@ -210,19 +211,3 @@ def _wait_for(lock: int, folder: Path) -> None:
             if time.monotonic() > end_s:
                 raise NoRoom(f"dead_letters: {folder}: another program has held {LOCK_NAME} for too long") from None
             time.sleep(_LOCK_LOOK_S)
-
-
-def _own_as(folder: Path, descriptor: int) -> None:
-    """What root makes in the worker's folder belongs to the worker."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names of files durable, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,6 +12,7 @@ from pathlib import Path
 from ingest import request as text
 from ingest.errors import NoRoom
 from ingest.request import Request, Wish
+from ingest.worker_folder import own_as, sync_names
 
 log = logging.getLogger("loopgauge.ingest.requests")
 
@@ -71,13 +72,13 @@ class RequestsFolder:
             for folder in (self._letters, self._folder):
                 if not folder.exists():
                     folder.mkdir(mode=0o700, parents=True)
-                    _own_as(folder.parent, folder)
+                    own_as(folder.parent, folder)
             with fresh.open("w", encoding="utf-8") as file:
                 file.write(text.write(wish))
                 file.flush()
                 os.fsync(file.fileno())
             fresh.chmod(0o600)
-            _own_as(self._folder, fresh)
+            own_as(self._folder, fresh)
             while True:
                 try:
                     os.link(fresh, self._path(at_ms))
@@ -85,25 +86,10 @@ class RequestsFolder:
                 except FileExistsError:
                     at_ms += 1
             fresh.unlink()
-            _sync_folder(self._folder)
+            sync_names(self._folder)
         except OSError as error:
             raise NoRoom(f"{self._folder}: {error.strerror}; run it as the worker's user") from None
         return Request(at_ms, wish)
 
     def _path(self, at_ms: int) -> Path:
         return self._folder / f"{at_ms:013d}.json"
-
-
-def _own_as(folder: Path, made: Path) -> None:
-    """What root makes in the worker's folder belongs to the worker."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.chown(made, owner.st_uid, owner.st_gid)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,6 @@ which number was the last, and the command goes once more, above it.
 
 from __future__ import annotations
 
-import ipaddress
 import queue
 import ssl
 import time
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from data_contract.control import Command, Refusal, Reply, read_birth, read_reply, write
 from data_contract.topics import Channel, command_topic, topic
 from yaml_models.files import read_secret
+from yaml_models.loopback import is_loopback
 from yaml_models.tls import tls_context
 
 CONNECT_S_MAX = 10.0
@@ -58,11 +58,7 @@ class OperatorBroker(_Model):
 
     @model_validator(mode="after")
     def _protected(self) -> OperatorBroker:
-        try:
-            local = ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            local = self.host == "localhost"
-        if self.tls is None and not local:
+        if self.tls is None and not is_loopback(self.host):
             raise ValueError(f"tls is missing and {self.host} is not this machine: add tls with ca_file")
         return self
 

@@ -138,6 +138,7 @@ MARKS: dict[str, Mark] = {
     "ingest/dead_letters.py": Mark.SHELL,
     "ingest/letters_folder.py": Mark.SHELL,
     "ingest/requests_folder.py": Mark.SHELL,
+    "ingest/worker_folder.py": Mark.SHELL,
     "ingest/devices.py": Mark.SHELL,
     "ingest/desk.py": Mark.FLOW,
     "ingest/gateways.py": Mark.SHELL,

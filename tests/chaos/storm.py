@@ -24,7 +24,7 @@ AIM_S_MAX = 3.0
 SETTLED_MS = 8_000
 """A clock that is set right holds at the gateway by then."""
 LOOK_S = 0.05
-LONG_S = 100.0
+LONG_S = 600.0
 """A storm of this length has every kind of fault in it."""
 TEAR_BYTES = 64
 NOTICED_MS_MAX = 5_000

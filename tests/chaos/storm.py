@@ -24,7 +24,7 @@ AIM_S_MAX = 3.0
 SETTLED_MS = 8_000
 """A clock that is set right holds at the gateway by then."""
 LOOK_S = 0.05
-LONG_S = 100.0
+LONG_S = 600.0
 """A storm of this length has every kind of fault in it."""
 TEAR_BYTES = 64
 NOTICED_MS_MAX = 5_000
@@ -90,6 +90,7 @@ class Storm:
         self._held_ms: dict[str, int] = {}
         """Victim → since when (real ms) it cannot do its work: it is stopped, or has no room."""
         self._down: set[str] = set()
+        self._filling = False
 
     def run(self, length_s: float) -> None:
         """Every fault at its time, or as soon after as the one before it lets; then calm."""
@@ -128,9 +129,11 @@ class Storm:
         self.drained_s = time.monotonic() - begun_s
         odd = {name: count for (name, _), count in self.notes.ended.items() if name != TORN or count > self.notes.torn}
         assert not odd, f"ended by themselves, and nothing that was done to them is a reason: {odd}"
+        self.stopped_ms = now_ms()
         for name, program in self._fleet.programs.items():
             program.stop()
             assert program.exit_code == 0, f"{name} ended with {program.exit_code}: {program.log()[-2000:]}"
+        assert not self._filler.exists(), "the disk is still full"
         kept = {g: len(line.held()) for g, line in self._fleet.lines.items()}
         assert not any(kept.values()), f"batches in the spools after a clean stop: {kept}"
 
@@ -161,7 +164,7 @@ class Storm:
         if self._undo and self._undo[0][0] <= time.monotonic():
             self._undone()
         self._restart()
-        if FULL in self._held_ms:
+        if self._filling:
             self._fill()
 
     def _undone(self) -> None:
@@ -191,6 +194,7 @@ class Storm:
                 self._later(fault, lambda: setattr(link, "down", False))
             case "disk":
                 self._held_ms[FULL] = now_ms()
+                self._filling = True
                 self._later(fault, lambda: self._emptied(fault))
             case "clock":
                 self._set_clock(fault.offset_ms)
@@ -264,6 +268,7 @@ class Storm:
         if fault.fatal:
             self._kill(Fault(0, KILL, FULL, 0.5))
         self._held_ms.pop(FULL, None)
+        self._filling = False
         self._filler.unlink(missing_ok=True)
 
     def _set_clock(self, offset_ms: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.fleet import Fleet, shipped_broker
-from tests.chaos.plan import KINDS, STOP, STOP_S_MAX, plan
+from tests.chaos.plan import DISK, KINDS, STOP, STOP_S_MAX, plan
 from tests.chaos.soak import HOMES, storm
 from tests.chaos.storm import Storm
 from tests.chaos.verdict import Offsets, judge, match
@@ -28,6 +28,8 @@ def test_a_storm_of_kills_stops_cuts_full_disks_clock_steps_and_torn_spools_cost
     said = storm(home, SEEDS[home], STORM_S, tmp_path)
     with capsys.disabled():
         print(f"\n{said}")
+    harms = said.splitlines()[1]
+    assert all(f" {kind}" in harms for kind in KINDS if kind != DISK or "no disk was filled" not in said), harms
 
 
 HARMS = {

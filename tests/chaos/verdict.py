@@ -187,7 +187,7 @@ def judge(fleet: Fleet, storm: Storm) -> str:
             record.close()
         own = [each for each in everything if each.gateway == gateway]
         fates, asked = _fates(audits[gateway])
-        _hold(gateway, found, audits[gateway], fates, own, offsets, storm.deaths(gateway))
+        _hold(gateway, found, audits[gateway], fates, own, offsets, storm.deaths(gateway), storm.stopped_ms)
         all_fates += fates
         expected, delivered = expected + asked, delivered + found.delivered
         each_said.append(f"{gateway}: {asked} expected, {found.delivered} delivered, missing {_missing(fates)}")
@@ -223,13 +223,16 @@ def _hold(
     batches: Sequence[Receipt],
     offsets: Offsets,
     deaths: Sequence[Death],
+    stopped_ms: int,
 ) -> None:
-    """What must be true of one gateway."""
+    """What must be true of one gateway, which was stopped at `stopped_ms`."""
     assert not found.foreign, f"{gateway}: {len(found.foreign)} stored, not served or twice: {found.foreign[:3]}"
     assert found.delivered == fates["stored"], f"{gateway}: {found.delivered} stored, the audit says {fates}"
     odd = fates.keys() - {*EVERYWHERE, *ALSO.get(gateway, ())}
     assert not odd, f"{gateway}: nothing that was done can cost {odd}: {fates}"
     assert sum(fates.values()) == audit_expected(audit), f"{gateway}: the fates do not add up: {fates}"
+    early = [gap for gap in audit["gaps"] if gap["what"] == "silent" and gap["from_ms"] < stopped_ms - SLACK_MS]
+    assert not early, f"{gateway} was silent before it was stopped: {early}"
     if gateway != TORN:  # of a spool that was garbled, the audit says itself what cannot be known any more
         _bounded(gateway, audit["gaps"], offsets, deaths)
     left = _unexplained(found.missing, audit["gaps"], batches, offsets, deaths)

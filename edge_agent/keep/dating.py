@@ -21,6 +21,8 @@ from edge_agent.ports import Civil
 
 DRIFT_MAX_MS = 100
 """A base that is wrong by less is kept: slewing by NTP must not move the slots of every batch."""
+OFF_MS = DRIFT_MAX_MS + 2 * STAMP_MS
+"""By so much a time that was known may have been late, by that and by its grid and track: bounds leave room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Timeline:
         low = 0
         if past.ended_ms is not None:
             self._passes, gap_ms = recall(past.text, past.ended_ms, 0 if past.clean else late_ms)
-            low = past.ended_ms - gap_ms - (0 if past.rebooted else mono_ms)
+            low = past.ended_ms - OFF_MS - gap_ms - (0 if past.rebooted else mono_ms)
         back = past.ended_ms is not None and civil.utc_ms < past.ended_ms
         base = grid(civil.utc_ms - mono_ms)
         if civil.trusted:

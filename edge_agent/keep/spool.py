@@ -357,7 +357,10 @@ class Spool:
         self.held.all_dated()
 
     async def take(self, span: Span) -> list[Row]:
-        """The rows of a span, as they are to be sent. Each must be held and dated. Raises Damaged."""
+        """The rows of a span, as they are to be sent, without those that are confirmed meanwhile. Raises Damaged.
+
+        Each must be held and dated.
+        """
         run, first, last = span
 
         def work(db: sqlite3.Connection) -> list[Row]:
@@ -373,12 +376,20 @@ class Spool:
                         f"spool: batch {seq} of run {run} is not as it was sealed; the next start sets it aside"
                     )
                 found.append(Row(seq, base, body, None if lo is None else (lo, hi)))
-            if [row.seq for row in found] != list(range(first, last + 1)):
-                raise Damaged(f"spool: batches of {span} are gone; the next start sets the file aside")
             return found
 
-        return await self._disk.run(work)
+        rows = await self._disk.run(work)
+        # An ack and a seal may have come in between; what is gone is then no longer held either.
+        there = {row.seq for row in rows}
+        if any(seq not in there for _, a, b in self.held.spans(within=[span]) for seq in range(a, b + 1)):
+            await self._disk.run(functools.partial(_gone, span))
+        return rows
 
     async def close(self) -> None:
         """Let the disk go."""
         await self._disk.close()
+
+
+def _gone(span: Span, db: sqlite3.Connection) -> None:
+    """Raised where the disk notes that its file is not to be trusted."""
+    raise Damaged(f"spool: batches of {span} are gone; the next start sets the file aside")

@@ -96,12 +96,14 @@ async def torn_write(storm: Storm, aim: Aim) -> None:
 
 
 # A card that goes takes with it which stamps a lying clock has used ahead of its time: a limit that docs/delivery.md
-# tells of. So the faults of cards leave gateways alone whose clock has lied, and the clock steps afterwards.
+# tells of. So the faults of cards leave gateways alone whose clock has lied, and a clock that is put back those whose
+# card has forgotten.
 
 
 def _took(gateway: Gateway, *, kept: set[tuple[str, int]], known: bool) -> None:
     """A card no longer holds what it held. `known`: the next start record tells of it."""
     assert gateway.disk is not None
+    gateway.forgot = True
     held = gateway.disk.held - kept
     gateway.lost |= held
     if not known:

@@ -85,6 +85,8 @@ class Gateway:
     """(run, seq): what lay on a card that is gone or damaged."""
     gone: set[str] = field(default_factory=set)
     """Runs of which a card was taken away with batches on it: only a person can say that these will not come."""
+    forgot: bool = False
+    """Its card is gone or damaged, and with it, it may be, which stamps were used."""
     lied: bool = False
     """A clock that was trusted has been wrong, so that bounds may be wrong, too."""
     deaths: Counter[str] = field(default_factory=Counter)

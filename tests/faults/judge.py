@@ -15,6 +15,8 @@ from datetime import UTC
 
 from data_contract import receipt
 from data_contract.batch import Body
+from data_contract.cause import Missing
+from data_contract.reading import GATEWAY_DEVICE
 from delivery_audit.days import Days
 from delivery_audit.evidence import audit
 from edge_agent.site_plan import plans_of
@@ -208,6 +210,12 @@ async def _receipts(world: World, gateway: Gateway, verdict: Verdict) -> None:
             )
 
 
+def _slept(body: Body) -> bool:
+    """Whether every slot of a meter was given up: the gateway samples itself for a slot long past."""
+    counts = [of.counts.values() for name, of in body.devices.items() if name != GATEWAY_DEVICE]
+    return all(missing.keys() == {Missing.OVERRUN} and not sampled for of in counts for _, sampled, missing in of)
+
+
 def _times(gateway: Gateway, verdict: Verdict) -> None:
     """The base of every batch is the time that a trusted clock told, or says within which bounds it lies."""
     since: dict[str, int] = {}
@@ -217,7 +225,9 @@ def _times(gateway: Gateway, verdict: Verdict) -> None:
         truth = ORIGIN_MS + gateway.booted[run]
         verdict.unsure += unsure is not None
         # A batch that waited for room keeps the time of its begin, and so does the one after it.
-        begun, since[run] = since.get(run, body.from_), body.from_
+        # What a process slept through is sealed when it wakes, on the time of when it fell asleep.
+        begun = since.get(run, body.from_)
+        since[run] = begun if _slept(body) else body.from_
         if sealed.base_ms is None:
             continue
         if unsure is not None:

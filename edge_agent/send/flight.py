@@ -199,6 +199,10 @@ class Flight:
         message.sent_s = now_s
         message.due_s = now_s + self._overdue_s()
 
+    def forget(self, message: Message) -> None:
+        """A message is not sent after all."""
+        self._messages = [other for other in self._messages if other is not message]
+
     def taken(self, message: Message, now_s: float) -> None:
         """The broker has all of it: on a slow link that takes longer than the answer, which is awaited from now on."""
         message.due_s = max(message.due_s, now_s + self._overdue_s())

@@ -369,7 +369,8 @@ class Sender:
     async def _publish(self, session: Session, message: Message) -> None:
         rows = await self._spool.take(message.span)
         if len(rows) <= message.last - message.first:
-            return  # confirmed while the disk was busy; what is left of it is in the flight by itself
+            self._flight.forget(message)  # confirmed while the disk was busy; what is left of it is offered anew
+            return
         payload = pack(self._gateway, self._board, message.run, rows)
         self.redelivered += message.tries > 0
         loop = asyncio.get_running_loop()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pytest
 
 from data_contract.batch import Span
-from edge_agent.errors import DiskFull, Fatal
+from edge_agent.errors import Damaged, DiskFull, Fatal
 from edge_agent.keep import recovery
 from edge_agent.keep.disk import FileDisk, configure, transact
 from edge_agent.keep.estimate import UNKNOWN_MS
@@ -377,3 +377,20 @@ def test_a_spool_at_its_bound_refuses_whole_batches_and_takes_them_again_when_th
 
     asyncio.run(main())
     assert (tmp_path / "spool.db").stat().st_size <= 1_000_000
+
+
+def test_a_batch_that_is_confirmed_while_it_is_fetched_again_is_no_damage(tmp_path: Path) -> None:
+    async def main() -> None:
+        disk = FileDisk(path=tmp_path / "spool.db", bytes_max=64_000_000)
+        spool = Spool(disk=disk, run=RUNS[0], boot="boot-1")
+        await spool.open()
+        for seq in (1, 2, 3):
+            await spool.seal(sealed(seq), [])
+        _, rows = await asyncio.gather(spool.forget([(RUNS[0], 2, 2)]), spool.take((RUNS[0], 1, 3)))
+        assert [row.seq for row in rows] == [1, 3]
+        await disk.run(lambda db: db.execute("DELETE FROM batch WHERE seq=3").rowcount)
+        with pytest.raises(Damaged):
+            await spool.take((RUNS[0], 1, 3))
+        await spool.close()
+
+    asyncio.run(main())

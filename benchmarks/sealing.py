@@ -12,6 +12,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from device_profiles.library import Library
@@ -20,7 +21,7 @@ from edge_agent.clock import SystemClock
 from edge_agent.config import EdgeConfig
 from edge_agent.health import SystemBoard
 from edge_agent.keep.disk import FileDisk
-from edge_agent.ports import Answer, Ask, Talk
+from edge_agent.ports import Answer, Ask, Talk, unheeded
 from edge_agent.read.conversation import answer_each
 from edge_agent.send.link import MqttLink
 from edge_agent.site_plan import load_devices
@@ -33,9 +34,9 @@ class InstantBus:
     def __init__(self) -> None:
         self._asked = 0
 
-    async def carry(self, talk: Talk) -> None:
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
         """See `Bus`."""
-        await answer_each(talk, self._answer)
+        await answer_each(talk, self._answer, asked)
         await asyncio.sleep(0)
 
     async def _answer(self, ask: Ask) -> Answer:

@@ -23,6 +23,7 @@ from edge_agent.config import BusConfig, EdgeConfig, Hx711Config, ModbusRtuConfi
 from edge_agent.errors import DiskFull, Fatal
 from edge_agent.health import SystemBoard, read_board
 from edge_agent.keep import recovery
+from edge_agent.keep.alarms import HELD, read_held
 from edge_agent.keep.dating import Timeline
 from edge_agent.keep.disk import FileDisk
 from edge_agent.keep.interval import Interval
@@ -143,6 +144,7 @@ class Agent:
         self.spool = Spool(disk=ports.disk, run=self.run_id, boot=boot, wrecks=recovered.wrecks, fields=fields)
         self.flight = Flight(rng=ports.rng)
         own = {GATEWAY_DEVICE} if config.health_every_s else set()
+        self._lanes = Lanes(run=self.run_id)
         self.commands = Commands(run=self.run_id, devices=devices.keys() | own)
         self.sender = Sender(
             gateway=config.gateway,
@@ -150,7 +152,7 @@ class Agent:
             link=ports.link,
             spool=self.spool,
             flight=self.flight,
-            lanes=Lanes(run=self.run_id),
+            lanes=self._lanes,
             budget=Budget(bytes_per_s=config.uplink.bytes_per_s_max),
             birth=self._birth,
             commands=self.commands,
@@ -214,6 +216,7 @@ class Agent:
             await self.spool.open()
         except DiskFull as error:
             raise Fatal(f"spool.file: no room to begin ({error}); free some space or raise spool.bytes_max") from None
+        self._lanes.recall(read_held(self.spool.memory.get(HELD, "")))
         clock = self._ports.clock
         mono = clock.mono_ms()
         every_ms = self.schedule.seal_every_ms
@@ -341,7 +344,8 @@ class Agent:
             give_up=functools.partial(_give_up, list(pollers.values())),
             confirmed=self.sender.confirmed,
             busy=self.sender.busy,
-            alarmed=self.sender.alarm,
+            alarms=lambda: self._lanes.alarms(self.spool.held),
+            alarmed=self._lanes.alarm,
             sealed=self.sender.look,
             remember=lambda: {device: meter.remember() for device, meter in self._bins.items()},
             tally=self._tally,

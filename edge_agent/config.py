@@ -72,7 +72,8 @@ class ClockConfig(_Model):
         default="synchronised", description="synchronised: when the kernel says so; always: a machine with a clock chip"
     )
     wait_s: Annotated[float, Field(ge=0, le=86_400)] = Field(
-        default=600, description="how long batches wait for a trusted time before they go with an estimate"
+        default=600,
+        description="how long batches wait for a trusted time before they go with an estimate; alarms do not",
     )
 
 

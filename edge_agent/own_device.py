@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from data_contract.control import DeviceBirth, FieldBirth
 from data_contract.reading import GATEWAY_DEVICE, FieldKind, Quality
 from data_contract.schedule import Poll
-from edge_agent.ports import Answer, Ask, Board, BoardState, Talk
+from edge_agent.ports import Answer, Ask, Board, BoardState, Talk, unheeded
 from edge_agent.read.conversation import answer_each
 from edge_agent.read.planner import Request
 from edge_agent.read.poller import FieldReader, PollPlan
@@ -116,9 +116,9 @@ class OwnBus:
         self._board = board
         self._vitals = vitals
 
-    async def carry(self, talk: Talk) -> None:
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
         """See `Bus`."""
-        await answer_each(talk, self._answer)
+        await answer_each(talk, self._answer, asked)
 
     def longest_s(self, timeout_s: float) -> float:
         """See `Bus`."""

@@ -58,11 +58,19 @@ Talk = Generator[Ask, Answer, None]
 """One side of a conversation with the devices of a bus: it yields a request, and is sent the answer to it."""
 
 
+def unheeded() -> None:
+    """Nobody wants to know when a request is made."""
+
+
 class Bus(Protocol):
     """One line or connection to devices. Requests are made one at a time."""
 
-    async def carry(self, talk: Talk) -> None:
-        """Carry a conversation to its end. Each request is made when it is yielded, and answered in finite time."""
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
+        """Carry a conversation to its end. Each request is answered in finite time.
+
+        `asked`: called as a request leaves, which may be later than it was yielded: a line must be quiet first, or a
+        unit asked who it is. Called again where the request is made again; not at all where it is not made.
+        """
 
     def longest_s(self, timeout_s: float) -> float:
         """The longest real time from a request with this time-out to its answer, all that belongs to it included."""

@@ -10,15 +10,35 @@ answer, and what is not good, changes nothing. A limit that is still crossed whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from data_contract.batch import Record
+from data_contract.batch import Record, Span
 from data_contract.reading import Quality
+from edge_agent.keep.index import SEQ_MAX
 
 ALARM = "alarm"
 """Kind of the records; a batch that holds one is sealed at once and sent before all others."""
 CLEAR_AFTER_MS = 60_000
+HELD = "held alarms"
+"""What the spool remembers under this name, which no device can have: which of its batches hold alarms."""
+HELD_CHARS_MAX = 20_000
+"""More than the text of so many alarms as are remembered."""
+
+
+def write_held(spans: Iterable[Span]) -> str:
+    """The text of it: batches with an alarm that are not yet confirmed."""
+    return json.dumps(list(spans), separators=(",", ":"))
+
+
+def read_held(text: str) -> list[Span]:
+    """What such a text says; nothing where it cannot be read, and then those alarms go by their age."""
+    try:
+        spans = [(str(run), int(first), int(last)) for run, first, last in json.loads(text[:HELD_CHARS_MAX])]
+    except (ValueError, TypeError, OverflowError):
+        return []
+    return [span for span in spans if 0 < span[1] <= span[2] <= SEQ_MAX]
 
 
 @dataclass(frozen=True, slots=True)

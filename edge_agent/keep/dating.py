@@ -93,6 +93,11 @@ class Timeline:
         """Whether the newest base had to be moved on from what a trusted clock says."""
         return self._segments[-1].trusted and self._segments[-1].low is not None
 
+    @property
+    def newest(self) -> Segment:
+        """The segment that holds now, or from the next boundary on."""
+        return self._segments[-1]
+
     def at(self, mono_ms: int) -> Segment:
         """The segment that holds an instant."""
         for segment in reversed(self._segments):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from data_contract.batch import Span
 from data_contract.reading import EARLIEST_MS
 from edge_agent.keep.batch_row import crc_when_dated
 from edge_agent.keep.passes import LATEST, STAMP_MS
@@ -34,6 +35,29 @@ def guess(db: sqlite3.Connection, boot: str) -> None:
         _earlier(db, boot, least_ms, UNKNOWN_MS)
     _set(db, ("guess_ms", _LOW, ":high"), {"high": UNKNOWN_MS})
     _date_ends(db)
+
+
+def guess_only(db: sqlite3.Connection, spans: Iterable[Span], ids: Mapping[str, int]) -> list[Span]:
+    """Estimates for what does not wait; each batch that got one. What no clock has ever told of has none, and waits.
+
+    An estimate lies on a track of its own, so whatever the time turns out to have been, nothing else has these stamps.
+    """
+    found: list[Span] = []
+    of = " AND run_id=:run_id AND seq BETWEEN :first AND :last AND guess_ms >= :earliest"
+    for run, first, last in spans:
+        these = {"run_id": ids[run], "first": first, "last": last, "earliest": EARLIEST_MS}
+        rows = db.execute(f"SELECT seq FROM batch WHERE base_ms IS NULL{of} ORDER BY seq", these)  # noqa: S608  # ours
+        if not (seqs := [seq for (seq,) in rows]):
+            continue
+        _set(db, ("guess_ms", _LOW, ":high"), {"high": UNKNOWN_MS, **these}, of)
+        db.execute(
+            "UPDATE run SET to_ms=(SELECT base_ms + json_extract(body, '$.to') FROM batch WHERE run_id=id AND seq=?)"
+            " WHERE id=? AND to_ms IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM batch WHERE run_id=id AND base_ms IS NULL AND seq > ?)",
+            (seqs[-1], ids[run], seqs[-1]),
+        )
+        found += [(run, seq, seq) for seq in seqs]
+    return found
 
 
 def end_of(db: sqlite3.Connection, run_id: int) -> int | None:

@@ -283,6 +283,14 @@ class Index(Mapping[tuple[str, int], Held]):
         """Runs have come that are older than others: put them in the order of their ranks."""
         self._held.sort(rank)
 
+    def undated_in(self, within: Iterable[Span]) -> Iterator[Span]:
+        """What waits for a date of these spans."""
+        return (part for span in within for part in self._undated.common(span))
+
+    def date(self, span: Span) -> None:
+        """These batches have got their date."""
+        self._undated.discard(span)
+
     def all_dated(self) -> None:
         """Every batch has got its date."""
         self._undated = Spans()

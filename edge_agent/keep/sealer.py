@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from data_contract.batch import STOP, Body, Record, Span, write_body
 from data_contract.reading import EARLIEST_MS, GATEWAY_DEVICE
 from edge_agent.errors import DiskFull
-from edge_agent.keep.alarms import ALARM
+from edge_agent.keep.alarms import ALARM, HELD, write_held
 from edge_agent.keep.aside import told
 from edge_agent.keep.dating import Segment, Timeline
 from edge_agent.keep.interval import Interval
@@ -52,6 +52,7 @@ class Sealer:
         give_up: Callable[[int], None],
         confirmed: Callable[[], Sequence[Span]],
         busy: Callable[[], Container[tuple[str, int]]],
+        alarms: Callable[[], Iterable[Span]],
         alarmed: Callable[[int], None],
         sealed: Callable[[], None],
         remember: Callable[[], Mapping[str, str]],
@@ -62,9 +63,9 @@ class Sealer:
         """The callables tell and ask the rest of the agent.
 
         `watermark`: mono before which each slot has its outcome; `give_up`: give every slot before an instant one;
-        `confirmed`: what may be deleted; `busy`: what may not be given up; `alarmed`: told the seq of a batch with an
-        alarm; `sealed`: called after each seal; `remember`: what devices must still know after a power cut, by device;
-        `promise`: told before each wait how long it may take at most, in real s.
+        `confirmed`: what may be deleted; `busy`: what may not be given up; `alarms`: which held batches have an alarm;
+        `alarmed`: told the seq of another; `sealed`: called after each seal; `remember`: what devices must still know
+        after a power cut, by device; `promise`: told before each wait how long it may take at most, in real s.
         """
         self._clock = clock
         self._timeline = timeline
@@ -75,6 +76,7 @@ class Sealer:
         self._give_up = give_up
         self._confirmed = confirmed
         self._busy = busy
+        self._alarms = alarms
         self._alarmed = alarmed
         self._sealed = sealed
         self._remember = remember
@@ -110,6 +112,8 @@ class Sealer:
     async def run(self) -> None:
         """Seal until `stop`."""
         self._began_s = asyncio.get_running_loop().time()
+        self._promise(SEAL_S_MAX)
+        await self._date()
         while True:
             boundary = self._timeline.boundary(self._every_ms, self._tried + 1)
             to = await self._over(boundary)
@@ -166,6 +170,8 @@ class Sealer:
         while (boundary := self._timeline.boundary(self._every_ms, self._tried + 1)) < to:
             await self.seal(boundary)
         await self.seal(to, final=True)
+        self._promise(SEAL_S_MAX)
+        await self._date()
 
     async def seal(self, to: int, *, final: bool = False) -> None:
         """Seal [from, to). If the disk is full, its values are counted as such; the next batch begins where it did."""
@@ -193,7 +199,8 @@ class Sealer:
         )
         if segment.trusted and segment.low is not None:
             body.unsure = (segment.low, segment.base)
-        row = self._as_row(body, segment, final)
+        alarm = any(record.kind == ALARM for record in body.records)
+        row = self._as_row(body, segment, final, alarm)
         try:
             await self._spool.seal(row, confirmed)
         except DiskFull as error:
@@ -203,7 +210,7 @@ class Sealer:
         self._remembered |= row.memory
         self._interval.sealed(to)
         self._tally.sealed(body)
-        if any(record.kind == ALARM for record in body.records):
+        if alarm:
             self._alarmed(self._seq)
         self._sealed()
         return None
@@ -231,8 +238,11 @@ class Sealer:
         self._sealed()
         return True
 
-    def _as_row(self, body: Body, segment: Segment, final: bool) -> Sealed:
+    def _as_row(self, body: Body, segment: Segment, final: bool, alarm: bool) -> Sealed:
         memory = {**self._remember(), GATEWAY_DEVICE: self._timeline.remember(body.from_)}
+        if alarm:
+            this = self._spool.run, self._seq + 1, self._seq + 1
+            memory[HELD] = write_held([*self._alarms(), this])
         return Sealed(
             seq=self._seq + 1,
             base_ms=segment.base if segment.trusted else None,
@@ -250,10 +260,15 @@ class Sealer:
         return asyncio.get_running_loop().time() - self._began_s
 
     async def _date(self) -> None:
-        """Give undated batches their base, for good: as soon as the clock is trusted, or when the wait is over."""
+        """Give undated batches their base, for good: as soon as the clock is trusted, or when the wait is over.
+
+        Those with an alarm do not wait.
+        """
         if not self._spool.held.undated:
             return
         segment = self._timeline.at(self._clock.mono_ms())
+        if self._waiting_alarms():  # the time may be known, and hold from the next boundary on
+            segment = self._timeline.newest
         with contextlib.suppress(DiskFull):  # they wait on; the seal has said that there is no room
             if segment.trusted:
                 await self._spool.date(segment.base, segment.low)
@@ -263,6 +278,16 @@ class Sealer:
                 if not self._waiting:
                     log.warning("clock: not synchronised; batches wait up to %g s for it", self._wait_s)
                 self._waiting = True
+                await self._date_alarms()
                 return
             self._waiting = False
             self._sealed()
+
+    async def _date_alarms(self) -> None:
+        """An estimate for each alarm that waits, so that it may leave. Raises DiskFull."""
+        if waiting := self._waiting_alarms():
+            await self._spool.guess_only(waiting)
+            self._sealed()
+
+    def _waiting_alarms(self) -> list[Span]:
+        return list(self._spool.held.undated_in(self._alarms()))

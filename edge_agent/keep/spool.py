@@ -352,6 +352,11 @@ class Spool:
         """The wait for a trusted clock is over: undated batches go with what the clock said, marked as an estimate."""
         await self._set_dates(lambda db: estimate.guess(db, self._boot))
 
+    async def guess_only(self, spans: Sequence[Span]) -> None:
+        """These do not wait: they go with what the clock said, where that can be an estimate. Raises DiskFull."""
+        for span in await self._disk.run(lambda db: estimate.guess_only(db, spans, self._ids)):
+            self.held.date(span)
+
     async def _set_dates(self, work: Callable[[sqlite3.Connection], None]) -> None:
         await self._disk.run(work)
         self.held.all_dated()

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
 from edge_agent.ports import Answer, Ask, Talk
 
 RECONNECT_MIN_S, RECONNECT_MAX_S = 1.0, 30.0
 """First and longest pause between attempts to connect; requests in between fail at once."""
-
-STAMP_AGE_MAX_S = 1.0
-"""A request is stamped when it is yielded. One that waited longer for a connection is not made under that stamp."""
 
 TIMEOUTS_MAX = 10
 """Requests in a row without an answer from any unit after which the line itself is suspected and opened anew."""
@@ -24,25 +19,24 @@ TIMEOUTS_MAX = 10
 class Connection(Protocol):
     """A line that is up."""
 
-    async def carry(self, talk: Talk, ask: Ask) -> Ask | None:
-        """Make the request and those after it. None at the end of the talk; or the request that met no connection."""
+    async def carry(self, talk: Talk, ask: Ask, asked: Callable[[], None]) -> Ask | None:
+        """Make the request and those after it. None at the end of the talk; or the request that met no connection.
+
+        `asked` is called as each leaves.
+        """
 
 
-async def carry(talk: Talk, connected: Callable[[], Awaitable[Connection]]) -> None:
+async def carry(talk: Talk, connected: Callable[[], Awaitable[Connection]], asked: Callable[[], None]) -> None:
     """Carry a talk to its end. Where `connected` raises NotSampled, that is the answer to the request at hand."""
     with contextlib.closing(talk):
-        now_s, ask = asyncio.get_running_loop().time, next(talk, None)
+        ask = next(talk, None)
         while ask is not None:
-            asked_s = now_s()
             try:
                 connection = await connected()
             except NotSampled as why:
                 ask = said(talk, why)
                 continue
-            if (late_s := now_s() - asked_s) > STAMP_AGE_MAX_S:
-                ask = said(talk, NotSampled(Missing.BUS_DOWN, f"connected, but {late_s:.1f} s too late"))
-            else:
-                ask = await connection.carry(talk, ask)
+            ask = await connection.carry(talk, ask, asked)
 
 
 def said(talk: Talk, answer: Answer) -> Ask | None:
@@ -53,11 +47,12 @@ def said(talk: Talk, answer: Answer) -> Ask | None:
         return None
 
 
-async def answer_each(talk: Talk, answer: Callable[[Ask], Awaitable[Answer]]) -> None:
-    """Carry a talk to its end on a line that takes one request after the other, each by itself."""
+async def answer_each(talk: Talk, answer: Callable[[Ask], Awaitable[Answer]], asked: Callable[[], None]) -> None:
+    """Carry a talk to its end on a line that takes one request after the other, each by itself and at once."""
     with contextlib.closing(talk):
         ask = next(talk, None)
         while ask is not None:
+            asked()
             ask = said(talk, await answer(ask))
 
 

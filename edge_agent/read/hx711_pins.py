@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
-from edge_agent.ports import Answer, Ask, Talk
+from edge_agent.ports import Answer, Ask, Talk, unheeded
 from edge_agent.read.conversation import answer_each
 from edge_agent.read.hx711 import (
     BITS,
@@ -162,9 +162,9 @@ class Hx711Bus:
         self._last_flaw = ""
         self._gone = f"no access to {self._where}"
 
-    async def carry(self, talk: Talk) -> None:
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
         """See `Bus`."""
-        await answer_each(talk, self._answer)
+        await answer_each(talk, self._answer, asked)
 
     def longest_s(self, timeout_s: float) -> float:
         """See `Bus`: whatever the pins do, a request is broken off after its time-out."""

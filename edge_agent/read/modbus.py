@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +19,7 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInput
 
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
-from edge_agent.ports import Answer, Ask, Talk
+from edge_agent.ports import Answer, Ask, Talk, unheeded
 from edge_agent.read.conversation import TIMEOUTS_MAX, Retry, carry, said
 
 CONNECT_TIMEOUT_S = 3.0
@@ -80,14 +81,15 @@ class _Connection(asyncio.BufferedProtocol):
         self._frames: _Frames
         self._timeouts = 0
         self._talk: Talk | None = None
+        self._asked: Callable[[], None] = unheeded
         self._ask: Ask | None = None
         self._left: asyncio.Future[Ask | None]
         self._deadline_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def carry(self, talk: Talk, ask: Ask) -> Ask | None:
-        """Make the request and those after it. None at the end of the talk; or the request that met no connection."""
-        self._talk = talk
+    async def carry(self, talk: Talk, ask: Ask, asked: Callable[[], None]) -> Ask | None:
+        """See `conversation.Connection`."""
+        self._talk, self._asked = talk, asked
         self._left = self._loop.create_future()
         try:
             self._make(ask)
@@ -109,6 +111,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._deadline_s = self._loop.time() + ask.timeout_s
         if self._timer is None or self._deadline_s < self._timer.when():
             self._set_timer()
+        self._asked()
         self.transport.write(self._id + self._frames.request)
 
     def _set_timer(self) -> None:
@@ -212,9 +215,9 @@ class ModbusTcpBus:
         self._connection: _Connection | None = None
         self._retry = Retry()
 
-    async def carry(self, talk: Talk) -> None:
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
         """See `Bus`. Where there is no connection, requests are answered at once, with BUS_DOWN."""
-        await carry(talk, self._connected)
+        await carry(talk, self._connected, asked)
 
     def longest_s(self, timeout_s: float) -> float:
         """See `Bus`: a connection that is lost as soon as it was made is made once more, then the request is sent."""

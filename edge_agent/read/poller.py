@@ -138,6 +138,10 @@ class Poller:
         self._away: set[str] = set()
         self._refusing: set[tuple[str, Request]] = set()
         self._again: deque[tuple[Again, asyncio.Future[None]]] = deque()
+        self._slot_asks: tuple[int, int] | None = None
+        """(due, index of the poll) of the slot whose request is under way; one out of schedule has none."""
+        self._stamp: int | None = None
+        """Of that request, once it has left."""
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -167,7 +171,7 @@ class Poller:
         while not self._stop.is_set():
             self._promise(LOOK_S)
             if self._again:
-                await self._bus.carry(self._ask_again(*self._again.popleft()))
+                await self._bus.carry(self._ask_again(*self._again.popleft()), self._asked)
             due, _ = self._pace.head()
             wait_ms = due - self._clock.mono_ms()
             if wait_ms > 0:
@@ -175,7 +179,7 @@ class Poller:
                     async with asyncio.timeout(min(LOOK_S, self._clock.real_s(wait_ms))):
                         await self._stop.wait()
                 continue
-            await self._bus.carry(self._due_now())
+            await self._bus.carry(self._due_now(), self._asked)
             await asyncio.sleep(0)
 
     def give_up(self, before: int) -> None:
@@ -203,16 +207,23 @@ class Poller:
                 if not self._breakers[plan.unit].may_ask(asyncio.get_running_loop().time()):
                     _miss(missing, Missing.ASLEEP, asking.readings)
                     continue
-                stamp = self._pace.stamp(self._clock.mono_ms(), due, index)
+                self._slot_asks, self._stamp = (due, index), None
                 self._promise(self._patience_s)
                 answer = yield asking.ask
+                self._slot_asks = None
                 self._learn(plan, asking.request, answer)
                 if isinstance(answer, NotSampled):
                     _miss(missing, answer.cause, asking.readings)
                     continue
-                samples.append(Sample(stamp, asking.layout, asking.words(answer, self._clock.civil)))
+                assert self._stamp is not None, "what was answered has been asked"
+                samples.append(Sample(self._stamp, asking.layout, asking.words(answer, self._clock.civil)))
         if self._pace.resolved(due, index):
             self._interval.add(plan.poll, due, samples, missing)
+
+    def _asked(self) -> None:
+        """A request leaves. If it is a slot's, that is the instant of all that it brings; of two attempts, the last."""
+        if self._slot_asks is not None:
+            self._stamp = self._pace.stamp(self._clock.mono_ms(), *self._slot_asks)
 
     def _ask_again(self, again: Again, done: asyncio.Future[None]) -> Talk:
         """Ask out of schedule, as if nothing were known of the devices. What is due meanwhile goes before each request.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,7 +20,7 @@ from pymodbus.pdu import DecodePDU
 
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
-from edge_agent.ports import Answer, Ask, Talk
+from edge_agent.ports import Answer, Ask, Talk, unheeded
 from edge_agent.read.conversation import TIMEOUTS_MAX, Retry, carry, said
 from edge_agent.read.modbus import REQUEST
 from edge_agent.read.serial_line import HELD_BYTES_MAX, LineLost, SerialLine
@@ -123,18 +124,18 @@ class _Wire:
         self._held = b""
         self._timeouts = 0
 
-    async def carry(self, talk: Talk, ask: Ask | None) -> Ask | None:
+    async def carry(self, talk: Talk, ask: Ask | None, asked: Callable[[], None]) -> Ask | None:
         """See `conversation.Connection`."""
         while ask is not None and self.line.up:
-            ask = said(talk, await self._answer(ask))
+            ask = said(talk, await self._answer(ask, asked))
         return ask
 
-    async def _answer(self, ask: Ask) -> Answer:
+    async def _answer(self, ask: Ask, asked: Callable[[], None]) -> Answer:
         try:
             if not await self._in_step(ask):
                 return NotSampled(Missing.TIMEOUT, f"no answer within {ask.timeout_s:g} s since it was late")
             exchange = _reading(ask)
-            frame = await self._exchange(exchange, ask, read=True)
+            frame = await self._exchange(exchange, ask, asked)
         except LineLost as lost:
             self.broke = True
             self.line.close()
@@ -149,7 +150,7 @@ class _Wire:
         """Whether the unit may be asked: it owes no registers, or has owed them for too long."""
         if not self._owes(ask.unit):
             return True
-        await self._exchange(_who(ask.unit), ask, read=False)
+        await self._exchange(_who(ask.unit), ask)
         now_s = self._loop.time()
         if self._owes(ask.unit, now_s):
             return False
@@ -159,13 +160,15 @@ class _Wire:
     def _owes(self, unit: int, now_s: float = 0.0) -> bool:
         return any(debt.read and now_s < debt.until_s for debt in self._debts.get(unit, ()))
 
-    async def _exchange(self, exchange: _Exchange, ask: Ask, *, read: bool) -> bytes | None:
-        """Ask, and wait for the answer; None if it does not come in time."""
+    async def _exchange(self, exchange: _Exchange, ask: Ask, asked: Callable[[], None] | None = None) -> bytes | None:
+        """Ask, and wait for the answer; None if it does not come in time. `asked`: of a request for registers."""
         await self._quiet()
         now_s = self._loop.time()
-        debt = _Debt(exchange, now_s + max(LATE_MAX_S, 3 * ask.timeout_s), read)
+        debt = _Debt(exchange, now_s + max(LATE_MAX_S, 3 * ask.timeout_s), asked is not None)
         self._debts.setdefault(ask.unit, []).append(debt)
         self._quiet_s = max(SETTLE_S, self._silence_s)  # whoever breaks off leaves an answer under way
+        if asked is not None:
+            asked()
         self.line.write(exchange.request)
         self._sent_s = now_s + len(exchange.request) * self._character_s
         deadline_s = self._sent_s + ask.timeout_s
@@ -223,9 +226,9 @@ class ModbusRtuBus:
         self._wire: _Wire | None = None
         self._retry = Retry()
 
-    async def carry(self, talk: Talk) -> None:
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
         """See `Bus`. Where there is no port, requests are answered at once, with BUS_DOWN."""
-        await carry(talk, self._connected)
+        await carry(talk, self._connected, asked)
 
     def longest_s(self, timeout_s: float) -> float:
         """See `Bus`: the unit may first be asked who it is, and each time quiet is waited for."""

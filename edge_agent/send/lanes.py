@@ -80,6 +80,15 @@ class Lanes:
             run, first, _ = next(iter(self._alarms))
             self._alarms.discard((run, first, first))
 
+    def alarms(self, held: Index) -> list[Span]:
+        """What is held of the batches with an alarm, oldest first."""
+        return list(held.spans(within=self._alarms))
+
+    def recall(self, spans: Iterable[Span]) -> None:
+        """These hold alarms, too: earlier runs have sealed them."""
+        for span in spans:
+            self._alarms.add(span)
+
     def urgent(self, held: Index, taken: Sequence[Span]) -> bool:
         """Whether an alarm waits to be sent."""
         return self._alarm(held, taken) is not None
@@ -88,7 +97,7 @@ class Lanes:
         """The oldest alarm that waits; those that are no longer held are forgotten."""
         if not self._alarms.count:
             return None
-        self._alarms = Spans(held.spans(within=self._alarms))
+        self._alarms = Spans(self.alarms(held))
         return next(held.batches(held.spans(within=self._alarms, without=taken, dated=True)), None)
 
     def next(self, held: Index, taken: Sequence[Span], *, live: Room, backlog: Room) -> Chosen | None:

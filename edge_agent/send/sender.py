@@ -115,10 +115,6 @@ class Sender:
         self._forecast.sealed(size, asyncio.get_running_loop().time())
         self._told_seq = max(self._told_seq, held.last(run))
 
-    def alarm(self, seq: int) -> None:
-        """This batch of the present run holds an alarm: it goes before all others. Told before `look`."""
-        self._lanes.alarm(seq)
-
     def confirmed(self) -> list[Span]:
         """What has been confirmed and is still in the spool; the next seal deletes it."""
         self._done = Spans(self._spool.held.spans(within=self._done))

@@ -14,7 +14,7 @@ from typing import Protocol
 from data_contract.cause import Missing
 from edge_agent.config import EdgeConfig
 from edge_agent.errors import NotConnected, NotSampled
-from edge_agent.ports import Answer, Ask, Civil, Session, Talk
+from edge_agent.ports import Answer, Ask, Civil, Session, Talk, unheeded
 from edge_agent.read.conversation import answer_each
 from simulators.devices.unit import Unit
 from simulators.truth.rows import Shown
@@ -84,8 +84,8 @@ class UnitBus:
         self._notes = notes
         self._now_ms = now_ms
 
-    async def carry(self, talk: Talk) -> None:
-        await answer_each(talk, self._answer)
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
+        await answer_each(talk, self._answer, asked)
 
     def longest_s(self, timeout_s: float) -> float:
         return timeout_s

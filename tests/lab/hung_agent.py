@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
 from edge_agent import app
 from edge_agent.config import BusConfig
-from edge_agent.ports import Bus, Talk
+from edge_agent.ports import Bus, Talk, unheeded
 from loopgauge.cli.main import main
 
 
@@ -25,12 +25,12 @@ class HangingBus:
         self._bus = bus
         self._trigger = trigger
 
-    async def carry(self, talk: Talk) -> None:
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
         """Carry a conversation, or never end."""
         if self._trigger.exists():
             self._trigger.unlink()
             await asyncio.Event().wait()
-        await self._bus.carry(talk)
+        await self._bus.carry(talk, asked)
 
     def longest_s(self, timeout_s: float) -> float:
         """What the bus promises, and does not keep."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from data_contract.cause import Missing
 from edge_agent.errors import NotSampled
-from edge_agent.ports import Answer, Ask, Talk
+from edge_agent.ports import Answer, Ask, Talk, unheeded
 from edge_agent.read.conversation import answer_each
 from tests.twins.clock import civil_ms
 from tests.twins.death import Life
@@ -30,9 +30,9 @@ class BusTwin:
         self.served: list[tuple[int, int, int, tuple[int, ...]]] = []
         """(unit, address, civil ms, words) of every answer, noted before it is given."""
 
-    async def carry(self, talk: Talk) -> None:
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
         await self._going()  # before a request is stamped, never between its stamp and the request
-        await answer_each(talk, self.answer)
+        await answer_each(talk, self.answer, asked)
 
     def longest_s(self, timeout_s: float) -> float:
         return max(self.answer_s, timeout_s)

@@ -9,10 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from data_contract.batch import Record
-from data_contract.reading import Quality
+from data_contract.reading import Quality, is_id
 from edge_agent.config import LimitConfig
 from edge_agent.errors import Fatal
-from edge_agent.keep.alarms import ALARM, CLEAR_AFTER_MS, Alarms, Limit
+from edge_agent.keep.alarms import ALARM, CLEAR_AFTER_MS, HELD, Alarms, Limit, read_held, write_held
+from edge_agent.keep.index import SEQ_MAX
+from edge_agent.send.lanes import ALARMS_MAX
 from edge_agent.site_plan import load_devices
 from tests.faults.world import PROFILE, Gateway, World, body_of
 from tests.twins.clock import ORIGIN_MS
@@ -62,6 +64,18 @@ def test_a_lower_limit_holds_downwards() -> None:
     assert look(one, 1, 1.9) == ["raised"]
     assert look(one, 70, 3.9) == []
     assert look(one, 131, 4.0) == ["cleared"]
+
+
+def test_the_spools_note_of_alarms_is_read_as_it_was_written_and_what_is_no_such_note_says_nothing() -> None:
+    spans = [("a" * 32, 3, 3), ("b" * 32, 1, 5)]
+    assert read_held(write_held(spans)) == spans
+    worst = [(f"{run:032x}", SEQ_MAX, SEQ_MAX) for run in range(ALARMS_MAX)]
+    assert read_held(write_held(worst)) == worst
+    for text in ("", "[", "7", "null", '[["r"]]', '[["r",1]]', '[["r","x",2]]', '[["r",1e999,2]]', '{"a":1}'):
+        assert read_held(text) == []
+    for first, last in ((0, 1), (-5, 2), (3, 2), (1, 2**70)):
+        assert read_held(write_held([("r", first, last), *spans])) == spans
+    assert not is_id(HELD), "a device could have this name"
 
 
 def limited(gateway: Gateway, **limit: float) -> None:

@@ -25,7 +25,7 @@ from edge_agent.commission.calibrate import (
     name_of,
 )
 from edge_agent.errors import Fatal, NotSampled
-from edge_agent.ports import Answer, Ask, Talk
+from edge_agent.ports import Answer, Ask, Talk, unheeded
 from tests.twins.loop import run_virtual
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=timezone(timedelta(hours=8)))
@@ -42,7 +42,7 @@ class OneScale:
     def longest_s(self, timeout_s: float) -> float:
         return timeout_s
 
-    async def carry(self, talk: Talk) -> None:
+    async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
         answer: Answer
         for ask in talk:
             while True:

@@ -161,6 +161,15 @@ def test_an_alarm_goes_before_everything_also_from_a_backlog_and_is_forgotten_wh
     assert not lanes.urgent(held, [])
 
 
+def test_an_alarm_of_an_earlier_run_goes_before_everything_too() -> None:
+    held = spool(*((OLD, seq) for seq in range(1, 6)), *((NOW, seq) for seq in range(1, 5)))
+    lanes = Lanes(run=NOW)
+    lanes.recall([("f" * 32, 1, 9), (OLD, 4, 4)])
+    lanes.alarm(2)
+    assert lanes.alarms(held) == [(OLD, 4, 4), (NOW, 2, 2)]
+    assert order(lanes, held)[:2] == [(OLD, 4, 4), (NOW, 2, 2)]
+
+
 def test_alarms_without_end_are_remembered_up_to_a_bound() -> None:
     held = spool(*((NOW, seq) for seq in range(1, ALARMS_MAX + 202)))
     lanes = Lanes(run=NOW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from edge_agent.commission.read_once import DeviceRead, Miss, Reader, Target, re
 from edge_agent.commission.read_table import as_data, as_text, summary
 from edge_agent.config import BinConfig, EdgeConfig, Hx711Config, ModbusRtuConfig, ModbusTcpConfig
 from edge_agent.errors import NotSampled
-from edge_agent.ports import Answer, Ask, Bus, Civil, Talk
+from edge_agent.ports import Answer, Ask, Bus, Civil, Talk, unheeded
 from edge_agent.read.rtu import ModbusRtuBus
 from edge_agent.site_plan import load_devices, plans_of
 from tests.ports.rtu_line import RtuLine
@@ -173,7 +173,7 @@ def test_a_value_that_the_device_does_not_have_is_no_number() -> None:
 
 def test_a_bus_that_never_comes_back_ends_in_finite_time_and_holds_up_no_other() -> None:
     class Hung(BusTwin):
-        async def carry(self, talk: Talk) -> None:
+        async def carry(self, talk: Talk, asked: Callable[[], None] = unheeded) -> None:
             await asyncio.Event().wait()
 
     config = site(stuck=METER, m1={**METER, "bus": "other"})

@@ -24,6 +24,7 @@ from delivery_audit.cover import Cover, Span, cover
 from delivery_audit.days import Days
 from delivery_audit.history import Began, Closing, History, utc
 from delivery_audit.ledger import Ledger, clipped
+from delivery_audit.parted import part_digests
 from delivery_audit.plan import Plan
 from series_store.port import Reader
 from series_store.table import Event, Receipt, SeriesKey
@@ -75,22 +76,9 @@ async def audit(
         mend = "`loopgauge ingest gateway allow` lets it speak"
         book.note(f"board {board} has been parked since {utc(times[0])} UTC; {mend}")
     spans = await _explain(_Pages(reader, book, page_ms), records, newest, plan, now_ms)
-    await _part_digests(reader, book)
+    await part_digests(reader, book)
     await _Stock(reader, book, newest).check()
     return book.ledger(spans)
-
-
-async def _part_digests(reader: Reader, book: Book) -> None:
-    """Where batches arrived that a digest stands in for, find out what it tells of the others."""
-    shared = book.shared()
-    keys = [key for key in await reader.series() if key.gateway == book.gateway] if shared else []
-    for told in shared:
-        digest = told.digest
-        found = book.part(told, await reader.receipts_between(book.gateway, digest.from_ms, digest.to_ms))
-        for device, part in told.said.devices.items():
-            own = [key for key in keys if key.device == device]
-            for first, last in found.left(device, part):
-                found.fresh[device] += await reader.count(own, first, last + 1)
 
 
 async def strangers(reader: Reader) -> dict[str, int]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from data_contract.cause import Fate
+from delivery_audit.arrivals import Seen
 from delivery_audit.cover import Cover, Span
 
 UNEXPLAINED = Fate.UNEXPLAINED.value
@@ -90,6 +91,8 @@ class Ledger:
     notes_left_out: int = 0
     redelivered: int = 0
     """Batches that arrived more than once; an account counts them for each of its devices."""
+    seen: Seen | None = None
+    """What rollups have seen of all this; None where nobody asked."""
 
     @property
     def adds_up(self) -> bool:

@@ -31,9 +31,9 @@ class Overlap:
 class News:
     """What digests bring of one device that nothing else brought, one digest after another.
 
-    Digests may lie across each other without the one's naming the other: the parts of an hour of which some batches were
-    in flight, or a merged one and one that it stands in for. Where their stamps overlap only all of them together can be
-    counted; each is told of what the ones before it leave.
+    Digests may lie across each other without the one's naming the other: those of an hour of which some batches were in
+    flight at first, or of two copies of a card. Where their stamps overlap only all of them together can be counted;
+    each is told of what the ones before it leave.
     """
 
     def __init__(self) -> None:

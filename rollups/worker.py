@@ -27,8 +27,7 @@ from series_store import names
 from series_store.port import FigureStore, Reader, Unavailable
 from series_store.table import Receipt, SeriesKey, Table, Window
 
-CURSOR, CLOSED = "rollups", "rollups_closed"
-"""Cursors: receipts (µs) up to which all hours are written; civil time (ms) up to which ended periods are settled."""
+CURSOR, CLOSED = names.CURSOR_RECEIPTS, names.CURSOR_CLOSED
 
 RECEIPTS_PER_PAGE = 1000
 HOURS_DUE_MAX = 20_000

@@ -57,10 +57,11 @@ a person reads. No id holds the mark. It sorts before all that ids and paths hol
 ROLLUP_1H, ROLLUP_1D = "rollup_1h", "rollup_1d"
 """Tags gateway, device, field; at the begin of the hour (UTC) or of the day (the site's zone)."""
 FIELD = "field"
+SUMMARISED = "summarised"
 STRETCH_FIELDS = (
     "kind",  # counter | gauge
     "readings",
-    "summarised",  # beside them: given up by a full gateway, and told of by a digest
+    SUMMARISED,  # beside them: given up by a full gateway, and told of by a digest
     "expected",  # absent where no schedule is known
     "covered_s",
     "first_ms",
@@ -85,7 +86,7 @@ FIGURE_FIELDS = (
     "denominator",
     "completeness",
     "partial",
-    "summarised",  # readings of its meters that only digests tell of
+    SUMMARISED,  # readings of its meters that only digests tell of
     "low",
     "high",
     "simulated",
@@ -99,6 +100,9 @@ FIGURE_FIELDS = (
 )
 
 CURSOR = "cursor"
+CURSOR_RECEIPTS, CURSOR_CLOSED = "rollups", "rollups_closed"
+"""What rollups remember: receipts (microseconds) up to which all hours are written; civil time (ms) up to which periods
+that have ended are settled. 0: they never ran."""
 
 RESERVED = frozenset({EVENT, SUMMARY, RECEIPT, ASSET, ROLLUP_1H, ROLLUP_1D, INDICATOR, CURSOR})
 """Measurements that are ours: no device kind may bear these names."""

@@ -16,6 +16,10 @@ class Unavailable(Exception):
     """The store does not answer, or answers that it cannot now. Nothing is known to be wrong with the question."""
 
 
+class NothingYet(Unavailable):
+    """Nothing has ever been stored at this address."""
+
+
 class Writer(Protocol):
     """Where ingest makes readings durable."""
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loopgauge.cli import audit_close
+
+if TYPE_CHECKING:
+    from delivery_audit.arrivals import Seen
+    from series_store.port import OwnedFigures
 
 _DESCRIPTION = """\
 Say for each gateway, device and day how many readings were expected and where each of them is: stored, rejected,
 evicted, set aside, pending, silent, lost, unsealed, down, or not sampled, by cause. Each of these has evidence of its
-own; what has none is unexplained.
+own; what has none is unexplained. And what is stored that rollups have not worked in yet, and which hours are known by
+digests alone.
 
-Reads the store. Writes nothing. The exit code is 0 if everything adds up, 1 if anything is unexplained or the store
-does not answer, 2 for bad input. LOOPGAUGE_CLOCK sets civil time.
+Reads the store. Writes nothing. The exit code is 0 if everything adds up, 1 if anything is unexplained, has waited for
+rollups for more than 15 minutes or was passed over by them, or the store does not answer; 2 for bad input. That rollups
+never ran is said, and is no fault. LOOPGAUGE_CLOCK sets civil time.
 
 `loopgauge audit close` says that nothing more will come of a run, since its card was replaced or lost.
 """
@@ -44,14 +50,16 @@ def run(args: argparse.Namespace) -> int:
     """Print the audit. 0: it adds up; 1: it does not, or the store does not answer; 2: bad input."""
     import asyncio
     import json
+    from dataclasses import replace
 
+    from delivery_audit.arrivals import WAIT_MS_MAX
     from delivery_audit.days import Days
     from delivery_audit.evidence import audit, strangers
     from delivery_audit.ledger import Ledger
     from delivery_audit.table import as_json, as_text
     from loopgauge.cli import common
     from loopgauge.cli.common import complain, store_access
-    from series_store.open import open_reader
+    from series_store.open import open_figures, open_reader
     from series_store.port import Unavailable
     from yaml_models.bad_file import BadFile
 
@@ -62,13 +70,24 @@ def run(args: argparse.Namespace) -> int:
             if args.gateway and args.gateway not in gateways:
                 known = ", ".join(gateways) or "none"
                 raise LookupError(f"--gateway {args.gateway}: has no receipt in this store; known: {known}")
+            told = await _rollups(figures)
             found = [
-                await audit(reader, gateway, now_ms=now_ms, days=Days(zone=zone), from_ms=from_ms, to_ms=to_ms)
+                await audit(
+                    reader,
+                    gateway,
+                    now_ms=now_ms,
+                    days=Days(zone=zone),
+                    from_ms=from_ms,
+                    to_ms=to_ms,
+                    figures=None if told else figures,
+                    wait_ms_max=wait_ms_max,
+                )
                 for gateway in ([args.gateway] if args.gateway else gateways)
             ]
-            return found, await strangers(reader)
+            return [replace(one, seen=told) if told else one for one in found], await strangers(reader)
         finally:
             await reader.close()
+            await figures.close()
 
     try:
         if args.store is None:
@@ -76,10 +95,12 @@ def run(args: argparse.Namespace) -> int:
         zone = _zone(args.zone)
         from_ms, to_ms = _instant("--from", args.from_, zone), _instant("--to", args.to, zone)
         now_ms = common.now_ms()
+        # Rollups work in real time, also where civil time runs faster.
+        wait_ms_max = round(WAIT_MS_MAX * max(common.speed(), 1.0))
         if from_ms is not None and from_ms >= (now_ms if to_ms is None else min(to_ms, now_ms)):
             raise ValueError(f"--from {args.from_}: does not lie before --to and before now; give an earlier time")
         access = store_access(args)
-        reader = open_reader(*access)
+        reader, figures = open_reader(*access), open_figures(*access, writes=False)
     except (BadFile, ValueError) as error:
         return complain(error, 2)
     try:
@@ -96,7 +117,22 @@ def run(args: argparse.Namespace) -> int:
         print(as_text(ledgers, zone))
         for gateway, fields in sorted(unknown.items()):
             print(f"{gateway}: readings of {fields} fields in the store, but no receipt at all")
-    return 0 if all(ledger.adds_up for ledger in ledgers) else 1
+    seen = all(ledger.seen is None or not ledger.seen.at_fault for ledger in ledgers)
+    return 0 if seen and all(ledger.adds_up for ledger in ledgers) else 1
+
+
+async def _rollups(figures: OwnedFigures) -> Seen | None:
+    """Why rollups cannot be asked; None: they can."""
+    from delivery_audit.arrivals import Seen
+    from series_store.port import NothingYet, Unavailable
+
+    try:
+        await figures.start()
+    except NothingYet:
+        return Seen(ran=False)
+    except Unavailable as error:
+        return Seen(ran=None, why=str(error))
+    return None
 
 
 def _zone(name: str) -> tzinfo:

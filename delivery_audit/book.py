@@ -18,7 +18,6 @@ from delivery_audit.claims import Claim, add, apart
 from delivery_audit.cover import Span
 from delivery_audit.days import Days
 from delivery_audit.heard import Heard, Told
-from delivery_audit.history import Digest
 from delivery_audit.ledger import NOTES_MAX, UNEXPLAINED, Account, Finding, Gap, Ledger, clipped, gap_of
 from delivery_audit.overlap import Overlap, overlap
 from delivery_audit.plan import Plan
@@ -112,12 +111,9 @@ class Book:
         return apart(found)
 
     def shared(self) -> list[Told]:
-        """Digests whose counts are to be parted from those of batches that arrived otherwise, as they arrived."""
+        """Digests of the audited time whose counts are to be parted from those of batches that arrived otherwise."""
         sole = self.heard.sole()
-        parts = [told for told in self.heard.digests() if told not in sole and _counted(told)]
-        inside = [told.digest for told in parts if self._begins(told)]
-        # One that is booked elsewhere may lie across these: then it is known what is its own.
-        return [told for told in parts if any(_meet(told.digest, digest) for digest in inside)]
+        return [told for told in self.heard.digests() if told not in sole and _counted(told) and self._begins(told)]
 
     def part(self, told: Told, receipts: Iterable[Receipt]) -> Overlap:
         """Take the counts of what arrived from those of a digest; `receipts`: all of its time."""
@@ -319,11 +315,6 @@ def _sum(part: DeviceReceipt) -> tuple[int, int, Counter[str]]:
 
 def _counted(told: Told) -> bool:
     return any(part.counts for part in told.said.devices.values())
-
-
-def _meet(one: Digest, other: Digest) -> bool:
-    """Whether both tell of the same time."""
-    return one == other or (one.from_ms < other.to_ms and other.from_ms < one.to_ms)
 
 
 def _about(receipt: Receipt, device: str, readings: int, text: str) -> Finding:

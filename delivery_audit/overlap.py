@@ -33,7 +33,7 @@ class News:
 
     Digests may lie across each other without the one's naming the other: those of an hour of which some batches were in
     flight at first, or of two copies of a card. Where their stamps overlap only all of them together can be counted;
-    each is told of what the ones before it leave.
+    each is told of what the ones before it leave. So their sum is right, and what of it is whose may not be.
     """
 
     def __init__(self) -> None:

@@ -32,6 +32,8 @@ EVER_MS = 9_000_000_000_000
 NEIGHBOURS_MAX = 8
 """So many readings are looked at beyond a window before those that count are taken as missing."""
 
+_NOTHING = Window(np.empty(0, np.int64), np.empty(0), np.empty(0))
+
 Index = Mapping[tuple[str, str, str], SeriesKey]
 """(gateway, device, field) -> the series."""
 
@@ -43,10 +45,27 @@ class Source(Protocol):
         """The series over [from_ms, to_ms), None if nothing is known of it there."""
 
 
+UNREAD = ""
+"""Stands for the measurement of a series of which no reading was ever stored: only digests tell of it."""
+
+
 async def index_of(reader: Reader) -> dict[tuple[str, str, str], SeriesKey]:
-    """Every series by gateway, device and field, but those that stand for persons: a mean of people says nothing."""
-    found = await reader.series()
+    """Every series by gateway, device and field, but those that stand for persons: a mean of people says nothing.
+
+    A gauge of which every reading was given up is one, too; of totals and states, witnesses are always there.
+    """
+    mean = f"_{names.SUMMARY_MEAN}"
+    told = [key for key in await reader.series(names.SUMMARY) if key.field.endswith(mean)]
+    found = [key._replace(measurement=UNREAD, field=key.field.removesuffix(mean)) for key in told]
+    found += await reader.series()
     return {(key.gateway, key.device, key.field): key for key in found if not is_pseudonym(key.field)}
+
+
+async def ends_of(reader: Reader, keys: Iterable[SeriesKey]) -> dict[SeriesKey, int]:
+    """The stamp of the newest reading of each series, known by itself or by a digest."""
+    read = {key if key.measurement else _of_summary(key, names.SUMMARY_TO): key for key in keys}
+    newest = await reader.latest(list(read))
+    return {read[key]: t_ms if read[key].measurement else round(value) for key, (t_ms, value) in newest.items()}
 
 
 async def timelines_of(reader: Reader, gateways: Iterable[str]) -> dict[str, Timeline]:
@@ -57,11 +76,12 @@ async def timelines_of(reader: Reader, gateways: Iterable[str]) -> dict[str, Tim
 async def with_context(reader: Reader, keys: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:
     """Readings of [from_ms, to_ms) and all that can decide about them: those near, and at least REACH on either
     side."""
-    near = await reader.window(keys, max(from_ms - LOOKBACK_MS - EDGE_MS, 0), to_ms + HOLD_MS)
-    newest = await reader.latest(keys)
+    read = [key for key in keys if key.measurement]
+    near = await reader.window(read, max(from_ms - LOOKBACK_MS - EDGE_MS, 0), to_ms + HOLD_MS)
+    newest = await reader.latest(read)
     widened = {}
     for key in keys:
-        window = near[key]
+        window = near.get(key, _NOTHING)
         if key in newest:
             window = await _reach_back(reader, key, window, from_ms)
             if newest[key][0] >= to_ms + HOLD_MS:

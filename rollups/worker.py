@@ -16,7 +16,7 @@ from rollups.assets import Assets
 from rollups.catalog import Catalog
 from rollups.cursor import DeviceHour, Due, Run, Touch, hours_between, touches
 from rollups.figures import Figure, MeterSum, evaluate
-from rollups.gather import Hours, Readings, digested, index_of, meter_sums, timelines_of, with_context
+from rollups.gather import Hours, Readings, digested, ends_of, index_of, meter_sums, timelines_of, with_context
 from rollups.hours import Stretch
 from rollups.jobs import Job, closing_jobs, jobs_of
 from rollups.measure import counter_fields
@@ -132,11 +132,11 @@ class Worker:
         if not came:
             return
         await self._look_around()
-        newest = await self._reader.latest([key for key in self._index.values() if key.gateway == gateway])
+        newest = await ends_of(self._reader, (key for key in self._index.values() if key.gateway == gateway))
         at_us = min(receipt.at_us for receipt in dated)
         for event in came:
             until = self._timelines[gateway].until_ms(event.t_ms)
-            for key, (t_ms, _) in newest.items():
+            for key, t_ms in newest.items():
                 end = t_ms if until is None else min(t_ms, until)
                 if event.t_ms <= end:
                     self._due.add(gateway, key.device, hours_between(event.t_ms, end), at_us)

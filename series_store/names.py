@@ -14,7 +14,8 @@ SUMMARY = "summary"
 """Tags gateway, device; readings that a full gateway gave up, at the stamp of the first of successive ones:
 `<field>_to` (stamp of the last), `<field>_count`; of a gauge `_min|_max|_mean`, too. Of totals and states, those that
 decide were kept, and lie under their own keys."""
-SUMMARY_TO, SUMMARY_COUNT, SUMMARY_COURSE = "to", "count", ("min", "max", "mean")
+SUMMARY_TO, SUMMARY_COUNT, SUMMARY_MEAN = "to", "count", "mean"
+SUMMARY_COURSE = ("min", "max", SUMMARY_MEAN)
 SUMMARY_MS_MAX = 3_600_000
 """They lie within one hour of UTC."""
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from data_contract.counter_law import HOLD_MS, LOOKBACK_MS
 from data_contract.receipt import read
+from rollups.doubts import REACH_MS
 from rollups.periods import HOUR_MS
 from series_store.table import Receipt
 
@@ -76,6 +77,10 @@ def touches(receipt: Receipt) -> list[Touch]:
             first_ms, last_ms = receipt.from_ms, max(receipt.from_ms, receipt.to_ms - 1)
         if not 0 <= last_ms - first_ms <= BATCH_MS_MAX:
             raise ValueError(f"readings of {name} from {first_ms} to {last_ms} ms in one batch")
+        if said.unsure is not None:
+            # They may have been taken as far away as their bounds are apart.
+            reach = min(max(said.unsure[1] - said.unsure[0], 0), REACH_MS)
+            first_ms, last_ms = first_ms - reach, last_ms + reach
         if device.stored or said.replaces:
             found.append(Touch(receipt.gateway, name, first_ms, last_ms, receipt.at_us))
     return found

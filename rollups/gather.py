@@ -15,6 +15,8 @@ from data_contract.witness import EDGE_MS
 from rollups.assets import Asset, Assets
 from rollups.catalog import Indicator, Term
 from rollups.digested import Digested
+from rollups.doubts import BATCH_MS_MAX, NONE, Unsure, unsure
+from rollups.doubts import REACH_MS as DOUBT_MS_MAX
 from rollups.figures import MeterSum
 from rollups.gauges import Course
 from rollups.hours import Stretch, combine
@@ -62,10 +64,11 @@ async def index_of(reader: Reader) -> dict[tuple[str, str, str], SeriesKey]:
 
 
 async def ends_of(reader: Reader, keys: Iterable[SeriesKey]) -> dict[SeriesKey, int]:
-    """The stamp of the newest reading of each series, known by itself or by a digest."""
+    """A stamp in the hour of the newest reading of each series, known by itself or by a digest."""
     read = {key if key.measurement else _of_summary(key, names.SUMMARY_TO): key for key in keys}
     newest = await reader.latest(list(read))
-    return {read[key]: t_ms if read[key].measurement else round(value) for key, (t_ms, value) in newest.items()}
+    # A summary lies within one hour of UTC: its first stamp will do.
+    return {read[key]: t_ms for key, (t_ms, _) in newest.items()}
 
 
 async def timelines_of(reader: Reader, gateways: Iterable[str]) -> dict[str, Timeline]:
@@ -152,6 +155,32 @@ async def digested(
     return found
 
 
+async def doubted(reader: Reader, gateway: str, device: str, from_ms: int, to_ms: int) -> Unsure:
+    """The readings of a device that may have been taken in [from_ms, to_ms), their time being an estimate; and maybe
+    others.
+    """
+    keys = [SeriesKey(names.UNSURE, gateway, device, name) for name in names.UNSURE_FIELDS]
+    begin = max(from_ms - DOUBT_MS_MAX - BATCH_MS_MAX, 0)
+    columns = await reader.window(keys, begin, to_ms + DOUBT_MS_MAX)
+    to, early, late = (_cells(columns[key]) for key in keys)
+    rows = [(t, round(to[t]), round(early[t]), round(late[t])) for t in to if t in early and t in late]
+    return unsure(rows)
+
+
+async def around(
+    reader: Reader, keys: Sequence[SeriesKey], from_ms: int, to_ms: int
+) -> tuple[dict[SeriesKey, Window], Unsure]:
+    """As `with_context` of one device, and also all readings that may have been taken there, wherever their stamps
+    are; and which these are.
+    """
+    if not keys:
+        return {}, NONE
+    doubts = await doubted(reader, keys[0].gateway, keys[0].device, from_ms, to_ms)
+    near = doubts.near(from_ms, to_ms)
+    first, last = near.span() if len(near) else (from_ms, to_ms)
+    return await with_context(reader, keys, min(from_ms, first), max(to_ms, last + 1)), doubts
+
+
 def _of_summary(key: SeriesKey, part: str) -> SeriesKey:
     return SeriesKey(names.SUMMARY, key.gateway, key.device, f"{key.field}_{part}")
 
@@ -173,12 +202,18 @@ class Readings:
 
     async def stretch(self, key: SeriesKey, from_ms: int, to_ms: int) -> Stretch | None:
         """As `Source`."""
-        window = (await with_context(self._reader, [key], from_ms, to_ms))[key]
+        windows, doubts = await around(self._reader, [key], from_ms, to_ms)
         told = await digested(self._reader, [key], from_ms, to_ms)
-        return self.measure(window, key, from_ms, to_ms, told.get(key, ()))
+        return self.measure(windows[key], key, from_ms, to_ms, told.get(key, ()), doubts)
 
     def measure(
-        self, window: Window, key: SeriesKey, from_ms: int, to_ms: int, told: Sequence[Digested] = ()
+        self,
+        window: Window,
+        key: SeriesKey,
+        from_ms: int,
+        to_ms: int,
+        told: Sequence[Digested] = (),
+        doubts: Unsure = NONE,
     ) -> Stretch | None:
         """The same of readings that are at hand, with their context, and of what digests tell."""
         return stretch_of(
@@ -190,6 +225,7 @@ class Readings:
             timelines=self._timelines,
             counters=self._counters,
             digested=told,
+            doubted=doubts,
         )
 
     def expected(self, key: SeriesKey, from_ms: int, to_ms: int) -> int | None:

@@ -48,7 +48,7 @@ def sources(series: Sequence[SeriesKey]) -> list[tuple[Source, list[str]]]:
 
 
 def series(ask: Ask, own: str | None = None) -> list[SeriesKey]:
-    """Every series of readings, or of a measurement of ours, sorted. Asks for the last value of each field of a device."""
+    """Every series of readings, or of a measurement of ours, sorted. Asks for the last value of all their fields."""
     found = {row[0] for row in _shown(ask, "SHOW MEASUREMENTS")}
     grouped = f"GROUP BY {ql.names((names.GATEWAY, names.DEVICE))}"
     wanted = found & {own} if own else found - names.RESERVED

@@ -190,11 +190,13 @@ class Worker:
         low, high = reach
         if low < run.hours[0] - DOUBT_MS_MAX or high > run.hours[-1] + DOUBT_MS_MAX:
             doubts = await doubted(self._reader, run.gateway, run.device, low, high)
+        own = range(run.hours[0], run.hours[-1] + 1, HOUR_MS)
+        beyond = [hour for hour in hours_between(low, high) if hour not in own]
+        self._due.add(run.gateway, run.device, beyond, run.at_us)
         beside = doubts.meeting(low, high)
         if len(beside):
-            low, high = min(low, beside.reach()[0]), max(high, beside.reach()[1])
-        beyond = [hour for hour in hours_between(low, high) if not run.hours[0] <= hour <= run.hours[-1]]
-        self._due.add(run.gateway, run.device, beyond, run.at_us)
+            far = [hour for hour in hours_between(*beside.reach()) if hour not in own]
+            self._due.add_far(run.gateway, run.device, far, run.at_us)
 
     async def _look_around(self) -> None:
         """Learn which series there are."""

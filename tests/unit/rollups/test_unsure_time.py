@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,11 @@ import pytest
 
 from data_contract import receipt as wire
 from data_contract.batch import Batch, Block, Body, Device
-from data_contract.counter_law import Law
+from data_contract.counter_law import HOLD_MS, LOOKBACK_MS, Law
 from ingest.tables import tables_of
 from rollups.ask import ask
-from rollups.assets import Assets
 from rollups.counters import volumes, within
-from rollups.cursor import touches
+from rollups.cursor import FAR_REFRESH_MS, Due, Touch, touches
 from rollups.doubts import NO_DOUBTS, REACH_MS, Doubts, Edge, doubts_of, joined, unsure
 from rollups.hours import counted, went
 from rollups.library import load_catalog
@@ -138,10 +138,10 @@ def life(bounds: tuple[int, int] | None) -> list[Batch]:
 Rows = dict[tuple[str, str, str, int], dict[str, float | str]]
 
 
-def worker_of(store: StoreTwin, register: Assets | None = None) -> Worker:
-    return Worker(
-        reader=store, figures=store, assets=register or assets(), catalog=CATALOG, now_ms=lambda: NOON + 40 * DAY_MS
-    )
+def worker_of(store: StoreTwin) -> Worker:
+    """A worker whose clock goes on by more than its longest pause with each cycle."""
+    ticks = count(NOON + 40 * DAY_MS, FAR_REFRESH_MS + 1)
+    return Worker(reader=store, figures=store, assets=assets(), catalog=CATALOG, now_ms=lambda: next(ticks))
 
 
 async def rows(store: StoreTwin, worker: Worker) -> Rows:
@@ -314,7 +314,36 @@ def test_an_estimate_makes_the_hours_due_to_which_its_bounds_reach_two_days_at_m
     said = wire.BatchReceipt({"feed": wire.DeviceReceipt({}, 4, NOON, NOON + 9)}, unsure=(NOON - width, NOON))
     got = Receipt(5, GATEWAY, "w1", "run-1", 9, NOON, NOON + HOUR_MS, 4, 0, wire.write(said))
     (touch,) = touches(got)
-    assert (touch.first_ms, touch.last_ms) == (NOON - reach, NOON + 9 + reach)
+    assert (touch.first_ms, touch.last_ms, touch.reach_ms) == (NOON, NOON + 9, reach)
+    due = Due(refresh_ms=0)
+    due.touch(touch)
+    hours = {hour for run in due.runs(NOON + DAY_MS, 10**6) for hour in run.hours}
+    assert (min(hours), max(hours)) == (
+        (NOON - reach - HOLD_MS) // HOUR_MS * HOUR_MS,
+        (NOON + 9 + reach + LOOKBACK_MS) // HOUR_MS * HOUR_MS,
+    )
+
+
+def hours_of(due: Due, now_ms: int) -> list[int]:
+    """What is computed now."""
+    runs = due.runs(now_ms, 10**6)
+    for run in runs:
+        due.done(run, now_ms)
+    return sorted(hour for run in runs for hour in run.hours)
+
+
+def test_a_gateway_without_a_clock_does_not_have_days_of_hours_computed_with_each_of_its_batches() -> None:
+    due, now_ms = Due(refresh_ms=0), NOON + DAY_MS
+    due.touch(Touch(GATEWAY, "feed", NOON, NOON + 9, 1, REACH_MS))
+    assert len(hours_of(due, now_ms)) > 90
+    due.touch(Touch(GATEWAY, "feed", NOON, NOON + 9, 2, REACH_MS))
+    own = hours_of(due, now_ms + FAR_REFRESH_MS - 1)
+    assert own == [NOON - HOUR_MS, NOON]
+    # What waits holds the cursor back, and nothing else: receipts of others are still read.
+    assert due.cursor(99) == 1
+    assert len(due) == 0
+    assert len(hours_of(due, now_ms + FAR_REFRESH_MS)) > 88
+    assert due.cursor(99) == 99
 
 
 def test_bounds_wider_than_two_days_are_taken_for_that_wide() -> None:

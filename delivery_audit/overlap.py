@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from data_contract.receipt import BatchReceipt, DeviceReceipt
 from delivery_audit.heard import Told
-from delivery_audit.seqs import Range, union, without
+from delivery_audit.seqs import Range, union
 from series_store.table import Receipt
 
 
@@ -85,11 +85,6 @@ def ordinary(batches: Iterable[tuple[Receipt, BatchReceipt]]) -> dict[str, list[
                 if part.stored:
                     found[device].append((part.first_ms, part.last_ms))
     return {device: union(ranges) for device, ranges in found.items()}
-
-
-def beside(reach: Iterable[Range], taken: Iterable[Range]) -> list[Range]:
-    """Where in time only digests can have brought readings."""
-    return without(reach, taken)
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from data_contract.receipt import DeviceReceipt
 from delivery_audit.book import Book
 from delivery_audit.heard import Told
-from delivery_audit.overlap import News, beside, ordinary
+from delivery_audit.overlap import News, ordinary
+from delivery_audit.seqs import without
 from series_store.port import Reader
 from series_store.table import SeriesKey
 
@@ -17,31 +17,35 @@ async def part_digests(reader: Reader, book: Book) -> None:
     shared = book.shared()
     if not shared:
         return
-    series = await reader.series()
-    keys = [key for key in series if key.gateway == book.gateway]
+    keys: defaultdict[str, list[SeriesKey]] = defaultdict(list)
+    for key in await reader.series():
+        if key.gateway == book.gateway:
+            keys[key.device].append(key)
     news: defaultdict[str, News] = defaultdict(News)
     for told in book.heard.sole():
         for device, part in told.said.devices.items():
             news[device].whole(part)
     for told in shared:
-        digest = told.digest
-        found = book.part(told, await reader.receipts_between(book.gateway, digest.from_ms, digest.to_ms))
-        for device, part in told.said.devices.items():
-            own = [key for key in keys if key.device == device]
-            there = await _there(reader, book, told, device, part, own, news[device])
-            found.fresh[device] = news[device].add(part, there)
+        await _part(reader, book, told, keys, news)
 
 
-async def _there(
-    reader: Reader, book: Book, told: Told, device: str, part: DeviceReceipt, keys: list[SeriesKey], news: News
-) -> int:
-    """How many values the store holds at the stamps of a digest, and of those that lie across it, that came by no
-    ordinary batch.
+async def _part(
+    reader: Reader,
+    book: Book,
+    told: Told,
+    keys: defaultdict[str, list[SeriesKey]],
+    news: defaultdict[str, News],
+) -> None:
+    """Ask the store how many values it holds at the stamps of a digest, and of those that lie across it, where no
+    ordinary batch has any: these came by digests.
     """
-    total = 0
-    for first_ms, last_ms in news.around(part):
-        begin_ms, end_ms = min(told.digest.from_ms, first_ms), max(told.digest.to_ms, last_ms + 1)
-        taken = ordinary(book.batches(await reader.receipts_between(book.gateway, begin_ms, end_ms)))
-        for first, last in beside([(first_ms, last_ms)], taken.get(device, [])):
-            total += await reader.count(keys, first, last + 1)
-    return total
+    reach = {device: news[device].around(part) for device, part in told.said.devices.items()}
+    first_ms = min([told.digest.from_ms, *(first for ranges in reach.values() for first, _ in ranges)])
+    end_ms = max([told.digest.to_ms, *(last + 1 for ranges in reach.values() for _, last in ranges)])
+    receipts = await reader.receipts_between(book.gateway, first_ms, end_ms)
+    found, taken = book.part(told, receipts), ordinary(book.batches(receipts))
+    for device, part in told.said.devices.items():
+        there = 0
+        for first, last in without(reach[device], taken.get(device, [])):
+            there += await reader.count(keys[device], first, last + 1)
+        found.fresh[device] = news[device].add(part, there)

@@ -100,6 +100,11 @@ class Ledger:
         no_rest = all(account.balances and not account.fates[UNEXPLAINED] for account in self.accounts.values())
         return no_rest and not self.unexplained
 
+    @property
+    def passes(self) -> bool:
+        """Whether it adds up, and rollups have seen what they ought to have."""
+        return self.adds_up and (self.seen is None or not self.seen.at_fault)
+
     def total(self, devices: Iterable[str] | None = None) -> Account:
         """The sum over days, and over these devices or all."""
         wanted = None if devices is None else set(devices)

@@ -10,7 +10,8 @@ from loopgauge.cli import audit_close
 
 if TYPE_CHECKING:
     from delivery_audit.arrivals import Seen
-    from series_store.port import OwnedFigures
+    from delivery_audit.ledger import Ledger
+    from series_store.port import OwnedFigures, OwnedReader
 
 _DESCRIPTION = """\
 Say for each gateway, device and day how many readings were expected and where each of them is: stored, rejected,
@@ -49,14 +50,10 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the audit. 0: it adds up; 1: it does not, or the store does not answer; 2: bad input."""
     import asyncio
-    import json
     from dataclasses import replace
 
-    from delivery_audit.arrivals import WAIT_MS_MAX
     from delivery_audit.days import Days
     from delivery_audit.evidence import audit, strangers
-    from delivery_audit.ledger import Ledger
-    from delivery_audit.table import as_json, as_text
     from loopgauge.cli import common
     from loopgauge.cli.common import complain, store_access
     from series_store.open import open_figures, open_reader
@@ -66,28 +63,25 @@ def run(args: argparse.Namespace) -> int:
     async def audits() -> tuple[list[Ledger], dict[str, int]]:
         try:
             await reader.start()
-            gateways = await reader.gateways()
-            if args.gateway and args.gateway not in gateways:
-                known = ", ".join(gateways) or "none"
-                raise LookupError(f"--gateway {args.gateway}: has no receipt in this store; known: {known}")
+            chosen = await _chosen(reader, args.gateway)
             told = await _rollups(figures)
-            found = [
-                await audit(
-                    reader,
-                    gateway,
-                    now_ms=now_ms,
-                    days=Days(zone=zone),
-                    from_ms=from_ms,
-                    to_ms=to_ms,
-                    figures=None if told else figures,
-                    wait_ms_max=wait_ms_max,
-                )
-                for gateway in ([args.gateway] if args.gateway else gateways)
-            ]
+            found = [await of(gateway, None if told else figures) for gateway in chosen]
             return [replace(one, seen=told) if told else one for one in found], await strangers(reader)
         finally:
             await reader.close()
             await figures.close()
+
+    async def of(gateway: str, seen_by: OwnedFigures | None) -> Ledger:
+        return await audit(
+            reader,
+            gateway,
+            now_ms=now_ms,
+            days=Days(zone=zone),
+            from_ms=from_ms,
+            to_ms=to_ms,
+            figures=seen_by,
+            wait_ms_max=wait_ms_max,
+        )
 
     try:
         if args.store is None:
@@ -95,8 +89,7 @@ def run(args: argparse.Namespace) -> int:
         zone = _zone(args.zone)
         from_ms, to_ms = _instant("--from", args.from_, zone), _instant("--to", args.to, zone)
         now_ms = common.now_ms()
-        # Rollups work in real time, also where civil time runs faster.
-        wait_ms_max = round(WAIT_MS_MAX * max(common.speed(), 1.0))
+        wait_ms_max = _wait_ms_max(common.speed())
         if from_ms is not None and from_ms >= (now_ms if to_ms is None else min(to_ms, now_ms)):
             raise ValueError(f"--from {args.from_}: does not lie before --to and before now; give an earlier time")
         access = store_access(args)
@@ -111,14 +104,38 @@ def run(args: argparse.Namespace) -> int:
         return complain(error, 1)
     if not ledgers:
         return complain(f"store {args.store}: holds no receipt, so there is nothing to audit", 1)
+    _print(args, ledgers, unknown, zone)
+    return 0 if all(ledger.passes for ledger in ledgers) else 1
+
+
+def _wait_ms_max(speed: float) -> int:
+    """Rollups work in real time, also where civil time runs faster."""
+    from delivery_audit.arrivals import WAIT_MS_MAX
+
+    return round(WAIT_MS_MAX * max(speed, 1.0))
+
+
+def _print(args: argparse.Namespace, ledgers: list[Ledger], unknown: dict[str, int], zone: tzinfo) -> None:
+    """`unknown`: gateways without a receipt, and how many fields they have."""
+    import json
+
+    from delivery_audit.table import as_json, as_text
+
     if args.json:
         print(json.dumps(as_json(ledgers, zone) | {"without_receipts": unknown}, indent=2))
-    else:
-        print(as_text(ledgers, zone))
-        for gateway, fields in sorted(unknown.items()):
-            print(f"{gateway}: readings of {fields} fields in the store, but no receipt at all")
-    seen = all(ledger.seen is None or not ledger.seen.at_fault for ledger in ledgers)
-    return 0 if seen and all(ledger.adds_up for ledger in ledgers) else 1
+        return
+    print(as_text(ledgers, zone))
+    for gateway, fields in sorted(unknown.items()):
+        print(f"{gateway}: readings of {fields} fields in the store, but no receipt at all")
+
+
+async def _chosen(reader: OwnedReader, gateway: str | None) -> list[str]:
+    """The gateways to audit. LookupError where the one that was asked for is unknown."""
+    gateways = await reader.gateways()
+    if gateway and gateway not in gateways:
+        known = ", ".join(gateways) or "none"
+        raise LookupError(f"--gateway {gateway}: has no receipt in this store; known: {known}")
+    return [gateway] if gateway else gateways
 
 
 async def _rollups(figures: OwnedFigures) -> Seen | None:

@@ -13,6 +13,7 @@ from data_contract import receipt as wire
 from data_contract.cause import Fate
 from data_contract.receipt import BatchReceipt, DeviceReceipt
 from data_contract.schedule import Schedule, expected
+from delivery_audit.arrivals import Arrivals
 from delivery_audit.claims import Claim, add, apart
 from delivery_audit.cover import Span
 from delivery_audit.days import Days
@@ -40,8 +41,9 @@ class Book:
         days: Days,
         late_ms: int,
         schedules: Mapping[str, Schedule],
+        arrivals: Arrivals | None = None,
     ) -> None:
-        """`schedules`: run → its own schedule, where its first batch has arrived."""
+        """`schedules`: run → its own schedule, where its first batch has arrived. `arrivals`: of the audited time."""
         self.gateway = gateway
         self.from_ms = from_ms
         self.to_ms = to_ms
@@ -52,6 +54,7 @@ class Book:
         self._plan = plan
         self._days = days
         self._schedules = schedules
+        self._arrivals = arrivals
         self._accounts: defaultdict[tuple[str, str], Account] = defaultdict(Account)
         self._claims: defaultdict[str, list[Claim]] = defaultdict(list)
         self._findings: list[Finding] = []
@@ -65,10 +68,13 @@ class Book:
 
     def read(self, receipts: Iterable[Receipt]) -> None:
         """Book receipts in order of (from_ms, run, seq); all receipts of one batch must come in one call."""
-        for receipt, said, again in self._batches(receipts):
+        for receipt, said, deliveries in self._batches(receipts):
             self.heard.add(receipt, said)
             if said.rejected is None:
+                again = sum(each.restored is None for _, each in deliveries) - 1
                 self._batch(receipt, said, again)
+                if self._arrivals and self._inside(receipt.from_ms):
+                    self._arrivals.add(self._days.of(receipt.from_ms), deliveries)
 
     def newest(self, receipt: Receipt) -> None:
         """The receipt of the newest batch: it is heard and its lists count, also where its time is not audited."""
@@ -111,9 +117,13 @@ class Book:
 
     def part(self, told: Told, receipts: Iterable[Receipt]) -> Overlap:
         """Take the counts of what arrived from those of a digest; `receipts`: all of its time."""
-        found = overlap(told, ((receipt, said) for receipt, said, _ in self._batches(receipts)))
+        found = overlap(told, self.batches(receipts))
         self._overlaps[told.digest.run, told.digest.seq] = found
         return found
+
+    def batches(self, receipts: Iterable[Receipt]) -> Iterable[tuple[Receipt, BatchReceipt]]:
+        """Each batch of some receipts once, whether or not it was booked."""
+        return ((receipt, said) for receipt, said, _ in self._batches(receipts))
 
     def not_found(self, device: str, claim: Claim, found: int) -> None:
         """The store holds fewer values than `claim` says."""
@@ -154,8 +164,10 @@ class Book:
             redelivered=self._redelivered,
         )
 
-    def _batches(self, receipts: Iterable[Receipt]) -> Iterable[tuple[Receipt, BatchReceipt, int]]:
-        """Each batch once, by its receipt that tells of the most values, with the number of its other receipts."""
+    def _batches(
+        self, receipts: Iterable[Receipt]
+    ) -> Iterable[tuple[Receipt, BatchReceipt, list[tuple[Receipt, BatchReceipt]]]]:
+        """Each batch once, by its receipt that tells of the most values, with all of its receipts."""
         for _, same in groupby(receipts, key=lambda receipt: (receipt.from_ms, receipt.run, receipt.seq)):
             copies: list[tuple[Receipt, BatchReceipt]] = []
             restored: list[tuple[Receipt, BatchReceipt]] = []
@@ -168,7 +180,7 @@ class Book:
                 (copies if said.restored is None else restored).append((receipt, said))
             if copies:
                 receipt, said = max(copies, key=lambda copy: (copy[0].readings, copy[0].at_us))
-                yield receipt, after_all(said, restored), len(copies) - 1
+                yield receipt, after_all(said, restored), copies + restored
             elif restored:
                 receipt, _ = restored[0]
                 self.note(f"batch {receipt.run} {receipt.seq}: dead letters of it were replayed, but it has no receipt")

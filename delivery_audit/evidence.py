@@ -18,14 +18,17 @@ from data_contract.batch import SCHEDULE, START, STOP, Start
 from data_contract.cause import Fate
 from data_contract.schedule import Schedule
 from data_contract.verdict import CLOSED, PARKED, RUN_CHARS, Closed, Parked
+from delivery_audit.arrivals import WAIT_MS_MAX, Seen
 from delivery_audit.book import LATE_MS, Book
 from delivery_audit.claims import Claim, total
 from delivery_audit.cover import Cover, Span, cover
 from delivery_audit.days import Days
 from delivery_audit.history import Began, Closing, History, utc
 from delivery_audit.ledger import Ledger, clipped
+from delivery_audit.parted import part_digests
 from delivery_audit.plan import Plan
-from series_store.port import Reader
+from delivery_audit.seen import begun, compare
+from series_store.port import FigureStore, Reader
 from series_store.table import Event, Receipt, SeriesKey
 
 HOUR_MS = 3_600_000
@@ -47,12 +50,17 @@ async def audit(
     to_ms: int | None = None,
     page_ms: int = PAGE_MS,
     late_ms: int = LATE_MS,
+    figures: FigureStore | None = None,
+    wait_ms_max: int = WAIT_MS_MAX,
 ) -> Ledger:
     """The ledger of one gateway over [from_ms, to_ms): since its first day and until now, where not told otherwise.
 
     Nothing after `now_ms` is expected. Raises Unavailable when the store does not answer. Receipts of `page_ms` of time
-    are held at once; a stamp may lie `late_ms` behind the end of its batch.
+    are held at once; a stamp may lie `late_ms` behind the end of its batch. `figures`: what rollups wrote, to tell what
+    they have not seen for longer than `wait_ms_max`.
     """
+    # Asked before the receipts are: what comes meanwhile may look unseen for a moment, but never the other way round.
+    arrivals = await begun(figures) if figures else None
     records = await _records(reader, gateway)
     newest = await _newest(reader, gateway)
     to_ms = now_ms if to_ms is None else min(to_ms, now_ms)
@@ -68,6 +76,7 @@ async def audit(
         days=days,
         late_ms=late_ms,
         schedules=records.by_run(),
+        arrivals=arrivals,
     )
     for text in records.unreadable:
         book.note(text)
@@ -75,22 +84,15 @@ async def audit(
         mend = "`loopgauge ingest gateway allow` lets it speak"
         book.note(f"board {board} has been parked since {utc(times[0])} UTC; {mend}")
     spans = await _explain(_Pages(reader, book, page_ms), records, newest, plan, now_ms)
-    await _part_digests(reader, book)
+    await part_digests(reader, book)
     await _Stock(reader, book, newest).check()
-    return book.ledger(spans)
-
-
-async def _part_digests(reader: Reader, book: Book) -> None:
-    """Where batches arrived that a digest stands in for, find out what it tells of the others."""
-    shared = book.shared()
-    keys = [key for key in await reader.series() if key.gateway == book.gateway] if shared else []
-    for told in shared:
-        digest = told.digest
-        found = book.part(told, await reader.receipts_between(book.gateway, digest.from_ms, digest.to_ms))
-        for device, part in told.said.devices.items():
-            own = [key for key in keys if key.device == device]
-            for first, last in found.left(device, part):
-                found.fresh[device] += await reader.count(own, first, last + 1)
+    ledger = book.ledger(spans)
+    if figures is None:
+        return ledger
+    if arrivals is None:
+        return replace(ledger, seen=Seen(ran=False))
+    span = {"from_ms": book.from_ms, "to_ms": book.to_ms, "now_ms": now_ms, "wait_ms_max": wait_ms_max}
+    return replace(ledger, seen=await compare(reader, figures, gateway, arrivals, **span))
 
 
 async def strangers(reader: Reader) -> dict[str, int]:

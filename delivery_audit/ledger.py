@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from data_contract.cause import Fate
+from delivery_audit.arrivals import Seen
 from delivery_audit.cover import Cover, Span
 
 UNEXPLAINED = Fate.UNEXPLAINED.value
@@ -90,12 +91,19 @@ class Ledger:
     notes_left_out: int = 0
     redelivered: int = 0
     """Batches that arrived more than once; an account counts them for each of its devices."""
+    seen: Seen | None = None
+    """What rollups have seen of all this; None where nobody asked."""
 
     @property
     def adds_up(self) -> bool:
         """Whether every expected reading is accounted for, with evidence."""
         no_rest = all(account.balances and not account.fates[UNEXPLAINED] for account in self.accounts.values())
         return no_rest and not self.unexplained
+
+    @property
+    def passes(self) -> bool:
+        """Whether it adds up, and rollups have seen what they ought to have."""
+        return self.adds_up and (self.seen is None or not self.seen.at_fault)
 
     def total(self, devices: Iterable[str] | None = None) -> Account:
         """The sum over days, and over these devices or all."""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from data_contract.cause import Fate, Missing
+from delivery_audit import seen_table
 from delivery_audit.ledger import UNEXPLAINED, Account, Finding, Gap, Ledger
 
 FATES = (
@@ -55,6 +56,7 @@ def _gateway(ledger: Ledger) -> dict[str, Any]:
         "surplus": [_finding(finding) for finding in ledger.surplus],
         "notes": list(ledger.notes),
         "notes_left_out": ledger.notes_left_out,
+        "rollups": seen_table.as_json(ledger.seen),
     }
 
 
@@ -103,6 +105,12 @@ def _lines(ledger: Ledger, zone: tzinfo) -> Iterator[str]:
     yield from _section("surplus", [_finding_line(finding, zone) for finding in ledger.surplus])
     notes = [*ledger.notes, *([f"and {ledger.notes_left_out} more"] if ledger.notes_left_out else [])]
     yield from _section("notes", notes)
+    if ledger.seen:
+        yield ""
+        yield seen_table.headline(ledger.seen, lambda t_ms: _time(t_ms, zone))
+        yield from _section("not seen by rollups", list(seen_table.lines(ledger.seen, lambda t_ms: _time(t_ms, zone))))
+        hours = list(seen_table.summarised(ledger.seen, lambda t_ms: _time(t_ms, zone)))
+        yield from _section("summarised hours (a gateway gave up their detail)", hours)
     yield ""
 
 

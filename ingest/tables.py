@@ -21,6 +21,8 @@ from series_store.names import (
     SUMMARY_COUNT,
     SUMMARY_COURSE,
     SUMMARY_TO,
+    UNSURE,
+    UNSURE_FIELDS,
 )
 from series_store.table import Cell, Table
 
@@ -215,6 +217,14 @@ def _record(out: Tables, gateway: str, record: Record, stamp: int, now_ms: int, 
     )
 
 
+def _unsure(out: Tables, gateway: str, base_ms: int, unsure: tuple[int, int]) -> None:
+    """When the readings of each device may have been taken, where the base of their batch is an estimate."""
+    early, late = (float(bound - base_ms) for bound in unsure)
+    for name, (_, first, last) in out.stored.items():
+        columns = [[float(last)], [early], [late]]
+        out.tables.append(Table(UNSURE, ((GATEWAY, gateway), (DEVICE, name)), UNSURE_FIELDS, [first], columns))
+
+
 def tables_of(gateway: str, batch: Batch, now_ms: int, refused: Mapping[str, str] = _NONE) -> Tables:
     """Everything that a batch brings, ready to be written. `now_ms`: civil time, against stamps in the future.
 
@@ -226,6 +236,8 @@ def tables_of(gateway: str, batch: Batch, now_ms: int, refused: Mapping[str, str
             _all_bad(out, name, device, batch.from_ms, refused[name])
         else:
             _device(out, gateway, name, device, batch.from_ms, now_ms)
+    if batch.body.unsure is not None:
+        _unsure(out, gateway, batch.base_ms, batch.body.unsure)
     last: dict[tuple[str, str], int] = {}
     for record in sorted(batch.body.records, key=lambda record: record.t):
         # One row holds one event: equal stamps of one kind move by a millisecond.

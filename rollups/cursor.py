@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from data_contract.counter_law import HOLD_MS, LOOKBACK_MS
 from data_contract.receipt import read
+from rollups.doubts import REACH_MS
 from rollups.periods import HOUR_MS
 from series_store.table import Receipt
 
@@ -24,14 +25,23 @@ HOURS_PER_RUN_MAX = 48
 """So many hours of one device are read at once."""
 
 
+FAR_REFRESH_MS = 600_000
+"""A gateway that does not know the time may say every ten seconds that days of hours may lack what it sends: an hour in
+which no new reading is stamped is computed again no more often than this for such a reason."""
+
+
 class Touch(NamedTuple):
-    """Readings of one device that were stored: first and last stamp in ms UTC, and when the receipt says so."""
+    """Readings of one device that were stored: first and last stamp in ms UTC, and when the receipt says so.
+
+    They may have been taken `reach_ms` before or after their stamps.
+    """
 
     gateway: str
     device: str
     first_ms: int
     last_ms: int
     at_us: int
+    reach_ms: int = 0
 
 
 class DeviceHour(NamedTuple):
@@ -76,8 +86,10 @@ def touches(receipt: Receipt) -> list[Touch]:
             first_ms, last_ms = receipt.from_ms, max(receipt.from_ms, receipt.to_ms - 1)
         if not 0 <= last_ms - first_ms <= BATCH_MS_MAX:
             raise ValueError(f"readings of {name} from {first_ms} to {last_ms} ms in one batch")
+        # As far away as the bounds are apart: the receipt does not say where between them the estimate lies.
+        reach_ms = 0 if said.unsure is None else min(max(said.unsure[1] - said.unsure[0], 0), REACH_MS)
         if device.stored or said.replaces:
-            found.append(Touch(receipt.gateway, name, first_ms, last_ms, receipt.at_us))
+            found.append(Touch(receipt.gateway, name, first_ms, last_ms, receipt.at_us, reach_ms))
     return found
 
 
@@ -93,6 +105,9 @@ class Due:
         self._refresh_ms = refresh_ms
         self._why: dict[DeviceHour, _Why] = {}
         self._computed_ms: dict[DeviceHour, int] = {}
+        self._far: dict[DeviceHour, int] = {}
+        """Hour in which no new reading is stamped, but may have been taken → the time of the oldest receipt, in µs."""
+        self._far_computed_ms: dict[DeviceHour, int] = {}
 
     def __len__(self) -> int:
         return len(self._why)
@@ -103,6 +118,15 @@ class Due:
             why = self._due(DeviceHour(touch.gateway, touch.device, hour), touch.at_us)
             why.first_ms = touch.first_ms if why.first_ms is None else min(why.first_ms, touch.first_ms)
             why.last_ms = touch.last_ms if why.last_ms is None else max(why.last_ms, touch.last_ms)
+        if touch.reach_ms:
+            first_ms, last_ms = max(touch.first_ms - HOLD_MS - touch.reach_ms, 0), touch.last_ms + LOOKBACK_MS
+            self.add_far(touch.gateway, touch.device, hours_between(first_ms, last_ms + touch.reach_ms), touch.at_us)
+
+    def add_far(self, gateway: str, device: str, hours: Iterable[int], at_us: int) -> None:
+        """These hours are due since readings that are stamped elsewhere may have been taken in them."""
+        for begin in hours:
+            hour = DeviceHour(gateway, device, begin)
+            self._far[hour] = min(self._far.get(hour, at_us), at_us)
 
     def add(self, gateway: str, device: str, hours: Iterable[int], at_us: int) -> None:
         """These hours are due for another reason than readings in them."""
@@ -116,6 +140,8 @@ class Due:
         """
         ready = [hour for hour in self._why if self._is_ready(hour, now_ms)]
         ready.sort(key=lambda hour: (self._why[hour].at_us, hour))
+        if self._far and len(ready) < hours_max:
+            ready += self._far_ready(now_ms)
         return [self._run(hours) for hours in _successive(sorted(ready[:hours_max]))]
 
     def done(self, run: Run, now_ms: int) -> None:
@@ -123,6 +149,8 @@ class Due:
         for begin in run.hours:
             hour = DeviceHour(run.gateway, run.device, begin)
             self._why.pop(hour, None)
+            if self._far.pop(hour, None) is not None:
+                self._far_computed_ms[hour] = now_ms
             if self._can_grow(hour, now_ms):
                 self._computed_ms[hour] = now_ms
             else:
@@ -130,7 +158,8 @@ class Due:
 
     def cursor(self, read_to_us: int) -> int:
         """How far the cursor may go when everything up to `read_to_us` has been read."""
-        return min((why.at_us - 1 for why in self._why.values()), default=read_to_us)
+        oldest = min((why.at_us for why in self._why.values()), default=read_to_us + 1)
+        return min(oldest, min(self._far.values(), default=oldest)) - 1
 
     def _due(self, hour: DeviceHour, at_us: int) -> _Why:
         why = self._why.setdefault(hour, _Why(at_us))
@@ -142,12 +171,18 @@ class Due:
         waits = computed_ms is not None and 0 <= now_ms - computed_ms < self._refresh_ms
         return not (waits and self._can_grow(hour, now_ms))
 
+    def _far_ready(self, now_ms: int) -> list[DeviceHour]:
+        recent = {hour: at for hour, at in self._far_computed_ms.items() if 0 <= now_ms - at < FAR_REFRESH_MS}
+        self._far_computed_ms = recent
+        ready = [hour for hour in self._far if hour not in self._why and hour not in recent]
+        return sorted(ready, key=lambda hour: (self._far[hour], hour))
+
     @staticmethod
     def _can_grow(hour: DeviceHour, now_ms: int) -> bool:
         return hour.from_ms + HOUR_MS + HOLD_MS > now_ms
 
     def _run(self, hours: list[DeviceHour]) -> Run:
-        whys = [self._why[hour] for hour in hours]
+        whys = [self._why.get(hour) or _Why(self._far[hour]) for hour in hours]
         return Run(
             gateway=hours[0].gateway,
             device=hours[0].device,

@@ -6,9 +6,9 @@ mean would hide a dead meter behind its healthy neighbours. A totaliser counts o
 may be exact where the completeness is not: what the gaps can change is in the interval.
 
 The interval [low, high] joins two things. The classes of the meters are propagated to first order as independent errors
-(JCGM 100:2008, 5.1.2), a meter that stands in both sums being one and the same error. What gaps, resets and jumps leave
-open is added at its worst; where all that is above stands below, too, the figure is a share, and never more than the
-whole. Either end is None where it is not bounded, for example because a class is not known.
+(JCGM 100:2008, 5.1.2), a meter that stands in both sums being one and the same error. What gaps, resets, jumps and
+estimated times leave open is added at its worst; where all that is above stands below, too, the figure is a share, and
+never more than the whole. Either end is None where it is not bounded, for example because a class is not known.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ class Figure:
     contributions: tuple[Contribution, ...]
     summarised: int = 0
     """Readings of its meters that a full gateway gave up, and of which digests tell."""
+    time_unsure: int = 0
+    """Readings of its meters that may belong to a neighbouring period, their time being an estimate."""
 
 
 def evaluate(
@@ -127,6 +129,7 @@ def evaluate(
         simulated=any(meter.asset.simulated for meter in meters),
         contributions=tuple(_contribution(meter) for meter in meters),
         summarised=sum(meter.stretch.summarised for meter in meters if meter.stretch is not None),
+        time_unsure=sum(meter.stretch.doubts.readings for meter in meters if meter.stretch is not None),
     )
 
 

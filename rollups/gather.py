@@ -15,6 +15,8 @@ from data_contract.witness import EDGE_MS
 from rollups.assets import Asset, Assets
 from rollups.catalog import Indicator, Term
 from rollups.digested import Digested
+from rollups.doubts import BATCH_MS_MAX, NONE, Unsure, unsure
+from rollups.doubts import REACH_MS as DOUBT_MS_MAX
 from rollups.figures import MeterSum
 from rollups.gauges import Course
 from rollups.hours import Stretch, combine
@@ -32,6 +34,8 @@ EVER_MS = 9_000_000_000_000
 NEIGHBOURS_MAX = 8
 """So many readings are looked at beyond a window before those that count are taken as missing."""
 
+_NOTHING = Window(np.empty(0, np.int64), np.empty(0), np.empty(0))
+
 Index = Mapping[tuple[str, str, str], SeriesKey]
 """(gateway, device, field) -> the series."""
 
@@ -43,10 +47,28 @@ class Source(Protocol):
         """The series over [from_ms, to_ms), None if nothing is known of it there."""
 
 
+UNREAD = ""
+"""Stands for the measurement of a series of which no reading was ever stored: only digests tell of it."""
+
+
 async def index_of(reader: Reader) -> dict[tuple[str, str, str], SeriesKey]:
-    """Every series by gateway, device and field, but those that stand for persons: a mean of people says nothing."""
-    found = await reader.series()
+    """Every series by gateway, device and field, but those that stand for persons: a mean of people says nothing.
+
+    A gauge of which every reading was given up is one, too; of totals and states, witnesses are always there.
+    """
+    mean = f"_{names.SUMMARY_MEAN}"
+    told = [key for key in await reader.series(names.SUMMARY) if key.field.endswith(mean)]
+    found = [key._replace(measurement=UNREAD, field=key.field.removesuffix(mean)) for key in told]
+    found += await reader.series()
     return {(key.gateway, key.device, key.field): key for key in found if not is_pseudonym(key.field)}
+
+
+async def ends_of(reader: Reader, keys: Iterable[SeriesKey]) -> dict[SeriesKey, int]:
+    """A stamp in the hour of the newest reading of each series, known by itself or by a digest."""
+    read = {key if key.measurement else _of_summary(key, names.SUMMARY_TO): key for key in keys}
+    newest = await reader.latest(list(read))
+    # A summary lies within one hour of UTC: its first stamp will do.
+    return {read[key]: t_ms for key, (t_ms, _) in newest.items()}
 
 
 async def timelines_of(reader: Reader, gateways: Iterable[str]) -> dict[str, Timeline]:
@@ -57,11 +79,12 @@ async def timelines_of(reader: Reader, gateways: Iterable[str]) -> dict[str, Tim
 async def with_context(reader: Reader, keys: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:
     """Readings of [from_ms, to_ms) and all that can decide about them: those near, and at least REACH on either
     side."""
-    near = await reader.window(keys, max(from_ms - LOOKBACK_MS - EDGE_MS, 0), to_ms + HOLD_MS)
-    newest = await reader.latest(keys)
+    read = [key for key in keys if key.measurement]
+    near = await reader.window(read, max(from_ms - LOOKBACK_MS - EDGE_MS, 0), to_ms + HOLD_MS)
+    newest = await reader.latest(read)
     widened = {}
     for key in keys:
-        window = near[key]
+        window = near.get(key, _NOTHING)
         if key in newest:
             window = await _reach_back(reader, key, window, from_ms)
             if newest[key][0] >= to_ms + HOLD_MS:
@@ -132,6 +155,32 @@ async def digested(
     return found
 
 
+async def doubted(reader: Reader, gateway: str, device: str, from_ms: int, to_ms: int) -> Unsure:
+    """The readings of a device that may have been taken in [from_ms, to_ms), their time being an estimate; and maybe
+    others.
+    """
+    keys = [SeriesKey(names.UNSURE, gateway, device, name) for name in names.UNSURE_FIELDS]
+    begin = max(from_ms - DOUBT_MS_MAX - BATCH_MS_MAX, 0)
+    columns = await reader.window(keys, begin, to_ms + DOUBT_MS_MAX)
+    to, early, late = (_cells(columns[key]) for key in keys)
+    rows = [(t, round(to[t]), round(early[t]), round(late[t])) for t in to if t in early and t in late]
+    return unsure(rows)
+
+
+async def around(
+    reader: Reader, keys: Sequence[SeriesKey], from_ms: int, to_ms: int
+) -> tuple[dict[SeriesKey, Window], Unsure]:
+    """As `with_context` of one device, and also all readings that may have been taken there, wherever their stamps
+    are; and which these are.
+    """
+    if not keys:
+        return {}, NONE
+    doubts = await doubted(reader, keys[0].gateway, keys[0].device, from_ms, to_ms)
+    near = doubts.near(from_ms, to_ms)
+    first, last = near.span() if len(near) else (from_ms, to_ms)
+    return await with_context(reader, keys, min(from_ms, first), max(to_ms, last + 1)), doubts
+
+
 def _of_summary(key: SeriesKey, part: str) -> SeriesKey:
     return SeriesKey(names.SUMMARY, key.gateway, key.device, f"{key.field}_{part}")
 
@@ -153,12 +202,18 @@ class Readings:
 
     async def stretch(self, key: SeriesKey, from_ms: int, to_ms: int) -> Stretch | None:
         """As `Source`."""
-        window = (await with_context(self._reader, [key], from_ms, to_ms))[key]
+        windows, doubts = await around(self._reader, [key], from_ms, to_ms)
         told = await digested(self._reader, [key], from_ms, to_ms)
-        return self.measure(window, key, from_ms, to_ms, told.get(key, ()))
+        return self.measure(windows[key], key, from_ms, to_ms, told.get(key, ()), doubts)
 
     def measure(
-        self, window: Window, key: SeriesKey, from_ms: int, to_ms: int, told: Sequence[Digested] = ()
+        self,
+        window: Window,
+        key: SeriesKey,
+        from_ms: int,
+        to_ms: int,
+        told: Sequence[Digested] = (),
+        doubts: Unsure = NONE,
     ) -> Stretch | None:
         """The same of readings that are at hand, with their context, and of what digests tell."""
         return stretch_of(
@@ -170,6 +225,7 @@ class Readings:
             timelines=self._timelines,
             counters=self._counters,
             digested=told,
+            doubted=doubts,
         )
 
     def expected(self, key: SeriesKey, from_ms: int, to_ms: int) -> int | None:

@@ -21,6 +21,7 @@ from data_contract.witness import EDGE_MS
 from rollups import digested as digests
 from rollups.counters import Volumes, volumes, within
 from rollups.digested import Digested
+from rollups.doubts import NO_DOUBTS, NONE, Doubts, Unsure, doubts_of, joined
 from rollups.gauges import Course
 from rollups.gauges import within as covered_within
 from series_store.table import Window
@@ -64,6 +65,8 @@ class Stretch:
     course: Course | None = None
     summarised: int = 0
     """Readings beside `readings` that a full gateway gave up, and of which a digest tells."""
+    doubts: Doubts = NO_DOUBTS
+    """What of it may belong to a neighbour, because its time is an estimate."""
 
 
 def usable(window: Window) -> Window:
@@ -108,9 +111,10 @@ def counted(
     expected: int | None,
     scheduled_gap_ms: int | None,
     digested: Sequence[Digested] = (),
+    doubted: Unsure = NONE,
 ) -> Stretch | None:
     """A counter over [from_ms, to_ms). `window` holds the usable readings of one meter; None if they say nothing of
-    it. `digested`: where readings between them were given up.
+    it. `digested`: where readings between them were given up. `doubted`: of which the time is an estimate.
     """
     near = context(window, from_ms, to_ms)
     gap_ms = gap_max_ms(near, scheduled_gap_ms)
@@ -118,6 +122,11 @@ def counted(
     if bare is None:
         return None
     passed = volumes(near.t, near.value, law, digests.steps(near.t, gap_ms, digested))
+    if len(doubted.near(from_ms, to_ms)):
+        # What may have been taken here may be stamped far away.
+        far = volumes(window.t, window.value, law, digests.steps(window.t, gap_ms, digested))
+        hole_ms = 0 if law.step_max else gap_ms
+        bare = replace(bare, doubts=doubts_of(from_ms, to_ms, window.t, doubted, far, hole_ms))
     return replace(
         bare,
         delta=within(passed, from_ms, to_ms) if len(near.t) > 1 else None,
@@ -135,6 +144,7 @@ def went(
     expected: int | None,
     scheduled_gap_ms: int | None,
     digested: Sequence[Digested] = (),
+    doubted: Unsure = NONE,
 ) -> Stretch | None:
     """A gauge over [from_ms, to_ms), as `counted`; what readings do not cover, digests may tell."""
     near = context(window, from_ms, to_ms)
@@ -144,7 +154,8 @@ def went(
     if bare is None or not bare.readings + bare.summarised:
         return None
     course, covered_ms = digests.whole_course(near.t, near.value, gap_ms, digested, from_ms, to_ms)
-    return replace(bare, course=course, covered_ms=covered_ms)
+    doubts = doubts_of(from_ms, to_ms, window.t, doubted)
+    return replace(bare, course=course, covered_ms=covered_ms, doubts=doubts)
 
 
 def combine(stretches: Iterable[Stretch], from_ms: int, to_ms: int, *, expected: int | None = None) -> Stretch | None:
@@ -172,6 +183,7 @@ def combine(stretches: Iterable[Stretch], from_ms: int, to_ms: int, *, expected:
         tail=_tail(parts[-1], to_ms),
         course=digests.joined([(part.course, part.covered_ms or 1) for part in parts if part.course is not None]),
         summarised=sum(part.summarised for part in parts),
+        doubts=joined([(part.from_ms, part.to_ms, part.doubts) for part in parts], from_ms, to_ms),
     )
 
 

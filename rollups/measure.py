@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rollups.assets import UNKNOWN_LAW, Assets
 from rollups.catalog import Catalog
 from rollups.digested import Digested, clipped
+from rollups.doubts import NONE, Unsure
 from rollups.hours import Stretch, between, combine, counted, usable, went
 from rollups.polls import Timeline
 from series_store.table import SeriesKey, Window
@@ -34,9 +35,10 @@ def stretch_of(
     timelines: Mapping[str, Timeline],
     counters: frozenset[str],
     digested: Sequence[Digested] = (),
+    doubted: Unsure = NONE,
 ) -> Stretch | None:
     """The series over [from_ms, to_ms). `window` holds its readings there and near it, of any quality; `digested`, what
-    digests say of readings that were given up.
+    digests say of readings that were given up; `doubted`, of which the time is an estimate.
 
     Where a device became another asset, two meters are measured and added: nothing is counted from one to the other.
     """
@@ -58,10 +60,25 @@ def stretch_of(
         if key.field in counters:
             law = stay.asset.law if stay.asset else UNKNOWN_LAW
             part = counted(
-                own, law, from_ms=begin, to_ms=end, expected=expected, scheduled_gap_ms=gap_ms, digested=told
+                own,
+                law,
+                from_ms=begin,
+                to_ms=end,
+                expected=expected,
+                scheduled_gap_ms=gap_ms,
+                digested=told,
+                doubted=doubted,
             )
         else:
-            part = went(own, from_ms=begin, to_ms=end, expected=expected, scheduled_gap_ms=gap_ms, digested=told)
+            part = went(
+                own,
+                from_ms=begin,
+                to_ms=end,
+                expected=expected,
+                scheduled_gap_ms=gap_ms,
+                digested=told,
+                doubted=doubted,
+            )
         if part is not None:
             parts.append(part)
     return combine(parts, from_ms, to_ms, expected=timeline.expected(key.device, key.field, from_ms, to_ms))

@@ -15,6 +15,7 @@ from data_contract.counter_law import Span, StepKind
 from rollups.assets import TIME_MAX_MS, Assets
 from rollups.catalog import Catalog
 from rollups.choices import of_area, of_place, path_of
+from rollups.doubts import Doubts, Edge
 from rollups.figures import Figure
 from rollups.gauges import Course
 from rollups.hours import Gap, Stretch
@@ -48,6 +49,7 @@ def _stretch_cells(stretch: Stretch, is_counter: bool) -> dict[str, Cell]:
         "kind": "counter" if is_counter else "gauge",
         "readings": float(stretch.readings),
         "summarised": float(stretch.summarised),
+        names.TIME_UNSURE: float(stretch.doubts.readings),
         "expected": None if stretch.expected is None else float(stretch.expected),
         "covered_s": stretch.covered_ms / 1000,
         "first_ms": None if stretch.first_ms is None else float(stretch.first_ms),
@@ -58,6 +60,7 @@ def _stretch_cells(stretch: Stretch, is_counter: bool) -> dict[str, Cell]:
         "max": course.greatest if course else None,
         "odd": _json([[s.from_ms, s.to_ms, s.kind.value, s.delta, s.believed] for s in stretch.odd]),
         "gaps": _json(gaps),
+        "doubts": _json([stretch.doubts.volume, stretch.doubts.lead, stretch.doubts.tail]),
     }
 
 
@@ -66,6 +69,7 @@ def read_stretch(row: Row, length_ms: int) -> Stretch:
     t_ms, _, cells = row
     lead, tail = (None if gap is None else Gap(*gap) for gap in json.loads(_text(cells, "gaps", "[null,null]")))
     mean = _number(cells, "mean")
+    volume, before, after = json.loads(_text(cells, "doubts", "[0.0,null,null]"))
     return Stretch(
         from_ms=t_ms,
         to_ms=t_ms + length_ms,
@@ -80,6 +84,7 @@ def read_stretch(row: Row, length_ms: int) -> Stretch:
         tail=tail,
         course=None if mean is None else Course(mean, _number(cells, "min") or 0.0, _number(cells, "max") or 0.0),
         summarised=_whole(cells, "summarised") or 0,
+        doubts=Doubts(_whole(cells, names.TIME_UNSURE) or 0, volume, _read_edge(before), _read_edge(after)),
     )
 
 
@@ -113,6 +118,7 @@ def _figure_cells(figure: Figure) -> dict[str, Cell]:
         "completeness": figure.completeness,
         "partial": float(figure.partial),
         "summarised": float(figure.summarised),
+        names.TIME_UNSURE: float(figure.time_unsure),
         "low": figure.low,
         "high": figure.high,
         "simulated": float(figure.simulated),
@@ -162,6 +168,13 @@ def _void(cells: Mapping[str, Cell]) -> str:
 
 def _read_span(from_ms: int, to_ms: int, kind: str, delta: float, believed: bool) -> Span:
     return Span(from_ms, to_ms, StepKind(kind), float(delta), believed)
+
+
+def _read_edge(said: list[float] | None) -> Edge | None:
+    if said is None:
+        return None
+    from_ms, to_ms, before, after, readings_before, readings_after = said
+    return Edge(int(from_ms), int(to_ms), before, after, int(readings_before), int(readings_after))
 
 
 def _json(value: Any) -> str:

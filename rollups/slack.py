@@ -1,4 +1,5 @@
-"""How far what a meter counted in a stretch can be off because of what nobody saw: gaps across its ends, resets, jumps.
+"""How far what a meter counted in a stretch can be off because of what nobody saw: gaps across its ends, resets, jumps;
+and because of readings across its ends whose time is an estimate.
 
 A gap inside costs nothing, since the totaliser counted on. Across an end it is not known how much of its volume
 passed on which side; the same holds for a single step of a total that moves in steps. Where there is no reading on one
@@ -32,11 +33,18 @@ def slack_of(stretch: Stretch | None, law: Law, from_ms: int, to_ms: int) -> Sla
         found.append(_across(stretch.lead, from_ms, to_ms, law))
     else:
         found += [_across(gap, from_ms, to_ms, law) for gap in (stretch.lead, stretch.tail) if gap is not None]
+    found.append(_of_doubts(stretch))
     more = [slack.more for slack in found]
     return Slack(
         less=math.fsum(slack.less for slack in found),
         more=None if None in more else math.fsum(one for one in more if one is not None),
     )
+
+
+def _of_doubts(stretch: Stretch) -> Slack:
+    """What was counted here and may have passed elsewhere, and the reverse, because the time is an estimate."""
+    _, volume, lead, tail = stretch.doubts
+    return Slack(volume, (lead.before if lead else 0.0) + (tail.after if tail else 0.0))
 
 
 def _passable(law: Law, elapsed_ms: int) -> float | None:

@@ -60,8 +60,8 @@ class WatchedReader:
         self._reader = reader
         self._steps = steps
 
-    async def series(self) -> list[SeriesKey]:
-        return await self._steps.of(self._reader.series())
+    async def series(self, own: str | None = None) -> list[SeriesKey]:
+        return await self._steps.of(self._reader.series(own))
 
     async def window(self, series: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:
         return await self._steps.of(self._reader.window(series, from_ms, to_ms))

@@ -15,8 +15,10 @@ from data_contract.counter_law import REACH
 from rollups.assets import Assets
 from rollups.catalog import Catalog
 from rollups.cursor import DeviceHour, Due, Run, Touch, hours_between, touches
+from rollups.doubts import REACH_MS as DOUBT_MS_MAX
+from rollups.doubts import Unsure
 from rollups.figures import Figure, MeterSum, evaluate
-from rollups.gather import Hours, Readings, digested, index_of, meter_sums, timelines_of, with_context
+from rollups.gather import Hours, Readings, around, digested, doubted, ends_of, index_of, meter_sums, timelines_of
 from rollups.hours import Stretch
 from rollups.jobs import Job, closing_jobs, jobs_of
 from rollups.measure import counter_fields
@@ -27,8 +29,7 @@ from series_store import names
 from series_store.port import FigureStore, Reader, Unavailable
 from series_store.table import Receipt, SeriesKey, Table, Window
 
-CURSOR, CLOSED = "rollups", "rollups_closed"
-"""Cursors: receipts (µs) up to which all hours are written; civil time (ms) up to which ended periods are settled."""
+CURSOR, CLOSED = names.CURSOR_RECEIPTS, names.CURSOR_CLOSED
 
 RECEIPTS_PER_PAGE = 1000
 HOURS_DUE_MAX = 20_000
@@ -133,11 +134,11 @@ class Worker:
         if not came:
             return
         await self._look_around()
-        newest = await self._reader.latest([key for key in self._index.values() if key.gateway == gateway])
+        newest = await ends_of(self._reader, (key for key in self._index.values() if key.gateway == gateway))
         at_us = min(receipt.at_us for receipt in dated)
         for event in came:
             until = self._timelines[gateway].until_ms(event.t_ms)
-            for key, (t_ms, _) in newest.items():
+            for key, t_ms in newest.items():
                 end = t_ms if until is None else min(t_ms, until)
                 if event.t_ms <= end:
                     self._due.add(gateway, key.device, hours_between(event.t_ms, end), at_us)
@@ -165,12 +166,13 @@ class Worker:
         """Write the hours of a run; the hours that have a row now."""
         keys = self._by_device.get((run.gateway, run.device), [])
         first, last = run.hours[0], run.hours[-1] + HOUR_MS
-        windows = await with_context(self._reader, keys, first, last)
+        windows, doubts = await around(self._reader, keys, first, last)
         told = await digested(self._reader, keys, first, last)
-        self._extend(run, windows)
+        await self._extend(run, windows, doubts)
         tables, changed = [], set()
         for key, window in windows.items():
-            measured = [readings.measure(window, key, hour, hour + HOUR_MS, told.get(key, ())) for hour in run.hours]
+            of_key = told.get(key, ())
+            measured = [readings.measure(window, key, hour, hour + HOUR_MS, of_key, doubts) for hour in run.hours]
             stretches = [stretch for stretch in measured if stretch is not None]
             if stretches:
                 tables.append(stretch_table(names.ROLLUP_1H, key, stretches, key.field in self._counters))
@@ -178,18 +180,23 @@ class Worker:
         await self._put(tables)
         return changed
 
-    def _extend(self, run: Run, windows: dict[SeriesKey, Window]) -> None:
-        """Where readings are sparse, new ones reach further than the run: those hours are due, too."""
-        if run.first_ms is None or run.last_ms is None:
+    async def _extend(self, run: Run, windows: dict[SeriesKey, Window], doubts: Unsure) -> None:
+        """Where readings are sparse, or their time is an estimate, new ones reach further than the run: those hours are
+        due, too.
+        """
+        reach = _neighbourhood(run, windows.values())
+        if reach is None:
             return
-        for window in windows.values():
-            if not len(window.t):
-                continue
-            before = int(np.searchsorted(window.t, run.first_ms)) - REACH
-            after = int(np.searchsorted(window.t, run.last_ms, side="right")) + REACH - 1
-            low, high = int(window.t[max(before, 0)]), int(window.t[min(after, len(window.t) - 1)])
-            beyond = [hour for hour in hours_between(low, high) if not run.hours[0] <= hour <= run.hours[-1]]
-            self._due.add(run.gateway, run.device, beyond, run.at_us)
+        low, high = reach
+        if low < run.hours[0] - DOUBT_MS_MAX or high > run.hours[-1] + DOUBT_MS_MAX:
+            doubts = await doubted(self._reader, run.gateway, run.device, low, high)
+        own = range(run.hours[0], run.hours[-1] + 1, HOUR_MS)
+        beyond = [hour for hour in hours_between(low, high) if hour not in own]
+        self._due.add(run.gateway, run.device, beyond, run.at_us)
+        beside = doubts.meeting(low, high)
+        if len(beside):
+            far = [hour for hour in hours_between(*beside.reach()) if hour not in own]
+            self._due.add_far(run.gateway, run.device, far, run.at_us)
 
     async def _look_around(self) -> None:
         """Learn which series there are."""
@@ -284,6 +291,19 @@ def _touches(receipt: Receipt) -> list[Touch]:
     except ValueError as error:
         log.error("receipt %s-%d of %s cannot be read: %s", receipt.run, receipt.seq, receipt.gateway, error)
         return []
+
+
+def _neighbourhood(run: Run, windows: Iterable[Window]) -> tuple[int, int] | None:
+    """From the readings that new ones follow to those that follow them; None: there are none, or nothing new."""
+    if run.first_ms is None or run.last_ms is None:
+        return None
+    ends = []
+    for window in windows:
+        if len(window.t):
+            before = int(np.searchsorted(window.t, run.first_ms)) - REACH
+            after = int(np.searchsorted(window.t, run.last_ms, side="right")) + REACH - 1
+            ends.append((int(window.t[max(before, 0)]), int(window.t[min(after, len(window.t) - 1)])))
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
 
 def _until(meter: MeterSum, to_ms: int) -> MeterSum:

@@ -14,9 +14,15 @@ SUMMARY = "summary"
 """Tags gateway, device; readings that a full gateway gave up, at the stamp of the first of successive ones:
 `<field>_to` (stamp of the last), `<field>_count`; of a gauge `_min|_max|_mean`, too. Of totals and states, those that
 decide were kept, and lie under their own keys."""
-SUMMARY_TO, SUMMARY_COUNT, SUMMARY_COURSE = "to", "count", ("min", "max", "mean")
+SUMMARY_TO, SUMMARY_COUNT, SUMMARY_MEAN = "to", "count", "mean"
+SUMMARY_COURSE = ("min", "max", SUMMARY_MEAN)
 SUMMARY_MS_MAX = 3_600_000
 """They lie within one hour of UTC."""
+
+UNSURE = "unsure"
+"""Tags gateway, device; readings whose time is an estimate, at the stamp of the first of a batch: stamp of the last,
+and how long before (negative) and after their stamps they may have been taken, in ms."""
+UNSURE_FIELDS = ("to", "early", "late")
 
 RECEIPT = "receipt"
 """Tags gateway, worker; time in microseconds; fields below. One per batch made durable; a batch may have several."""
@@ -57,10 +63,12 @@ a person reads. No id holds the mark. It sorts before all that ids and paths hol
 ROLLUP_1H, ROLLUP_1D = "rollup_1h", "rollup_1d"
 """Tags gateway, device, field; at the begin of the hour (UTC) or of the day (the site's zone)."""
 FIELD = "field"
+SUMMARISED, TIME_UNSURE = "summarised", "time_unsure"
 STRETCH_FIELDS = (
     "kind",  # counter | gauge
     "readings",
-    "summarised",  # beside them: given up by a full gateway, and told of by a digest
+    SUMMARISED,  # beside them: given up by a full gateway, and told of by a digest
+    TIME_UNSURE,  # of these: so many whose time is an estimate, and which may belong to a neighbour
     "expected",  # absent where no schedule is known
     "covered_s",
     "first_ms",
@@ -71,6 +79,7 @@ STRETCH_FIELDS = (
     "max",
     "odd",  # JSON: [[from_ms, to_ms, kind, delta, believed], …]
     "gaps",  # JSON: [lead, tail], each null or [from_ms, to_ms, delta]
+    "doubts",  # JSON: [volume, lead, tail], each null or [from_ms, to_ms, before, after, readings before, after]
     VOID,
 )
 
@@ -85,7 +94,8 @@ FIGURE_FIELDS = (
     "denominator",
     "completeness",
     "partial",
-    "summarised",  # readings of its meters that only digests tell of
+    SUMMARISED,  # readings of its meters that only digests tell of
+    TIME_UNSURE,  # readings of its meters that may belong to a neighbouring period: low and high say by how much
     "low",
     "high",
     "simulated",
@@ -99,6 +109,9 @@ FIGURE_FIELDS = (
 )
 
 CURSOR = "cursor"
+CURSOR_RECEIPTS, CURSOR_CLOSED = "rollups", "rollups_closed"
+"""What rollups remember: receipts (microseconds) up to which all hours are written; civil time (ms) up to which periods
+that have ended are settled. 0: they never ran."""
 
-RESERVED = frozenset({EVENT, SUMMARY, RECEIPT, ASSET, ROLLUP_1H, ROLLUP_1D, INDICATOR, CURSOR})
+RESERVED = frozenset({EVENT, SUMMARY, UNSURE, RECEIPT, ASSET, ROLLUP_1H, ROLLUP_1D, INDICATOR, CURSOR})
 """Measurements that are ours: no device kind may bear these names."""

@@ -16,6 +16,10 @@ class Unavailable(Exception):
     """The store does not answer, or answers that it cannot now. Nothing is known to be wrong with the question."""
 
 
+class NothingYet(Unavailable):
+    """Nothing has ever been stored at this address."""
+
+
 class Writer(Protocol):
     """Where ingest makes readings durable."""
 
@@ -29,8 +33,11 @@ class Writer(Protocol):
 class Reader(Protocol):
     """What has been stored, by columns and in time order. Times are ms UTC; intervals are [from, to)."""
 
-    async def series(self) -> list[SeriesKey]:
-        """Every field of every device that was ever stored, sorted; quality fields and own measurements left out."""
+    async def series(self, own: str | None = None) -> list[SeriesKey]:
+        """Every field of every device that was ever stored, sorted; quality fields and own measurements left out.
+
+        `own`: those of that measurement of ours alone, such as SUMMARY.
+        """
 
     async def window(self, series: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:
         """Readings of each series in [from_ms, to_ms); a series without any has an empty window."""

@@ -31,7 +31,7 @@ RECEIPT_FIELDS = (names.RUN, names.SEQ, names.FROM, names.TO, names.READINGS, na
 _READING_TAGS = frozenset({names.GATEWAY, names.DEVICE})
 _TAGS = {names.EVENT: _READING_TAGS | {names.KIND}, names.RECEIPT: frozenset({names.GATEWAY, names.WORKER})}
 _TEXTS = {names.EVENT: frozenset({names.EVENT_TEXT}), names.RECEIPT: frozenset({names.RUN, names.COUNTS})}
-_WRITTEN_BY_INGEST = frozenset({names.EVENT, names.SUMMARY, names.RECEIPT})
+_WRITTEN_BY_INGEST = frozenset({names.EVENT, names.SUMMARY, names.UNSURE, names.RECEIPT})
 
 
 class Sound(NamedTuple):

@@ -30,15 +30,20 @@ def line(window: Window) -> Json:
 
 
 def hours(rows: Iterable[Figure]) -> Json:
-    """Hours of a field, in time order: what a counter counted in each, or how a gauge went (mean, least, greatest)."""
+    """Hours of a field, in time order: what a counter counted in each, or how a gauge went (mean, least, greatest).
+
+    And whether digests tell of the hour, or readings that may belong to a neighbour.
+    """
     counter = False
-    found: Json = {"t": [], "v": [], "low": [], "high": []}
+    found: Json = {"t": [], "v": [], "low": [], "high": [], "summarised": [], "unsure": []}
     for row in rows:
         counter = row[2].get("kind") == "counter"
         found["t"].append(row[0])
         found["v"].append(number(row, "delta" if counter else "mean"))
         found["low"].append(None if counter else number(row, "min"))
         found["high"].append(None if counter else number(row, "max"))
+        found["summarised"].append(bool(number(row, names.SUMMARISED)))
+        found["unsure"].append(bool(number(row, names.TIME_UNSURE)))
     return {"counter": counter, **found}
 
 

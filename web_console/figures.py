@@ -84,9 +84,18 @@ def _area(indicator: Indicator, labels: Labels, area: str, periods: _ByPeriod, n
     }
 
 
-def _course(rows: Sequence[Figure]) -> list[list[float | None]]:
-    """[begin, value, completeness] of each period."""
-    return [[row[0], number(row, "value"), number(row, "completeness")] for row in rows]
+def _course(rows: Sequence[Figure]) -> list[list[float | bool | None]]:
+    """[begin, value, completeness, whether digests tell of it, whether its time is unsure] of each period."""
+    return [
+        [
+            row[0],
+            number(row, "value"),
+            number(row, "completeness"),
+            bool(number(row, names.SUMMARISED)),
+            bool(number(row, names.TIME_UNSURE)),
+        ]
+        for row in rows
+    ]
 
 
 def _figure(indicator: Indicator, area: str, row: Figure, zone: str) -> Json:
@@ -99,7 +108,8 @@ def _figure(indicator: Indicator, area: str, row: Figure, zone: str) -> Json:
         "reason": str(cells.get("reason", "")),
         "completeness": number(row, "completeness"),
         "partial": bool(cells.get("partial")),
-        "summarised": bool(number(row, "summarised")),
+        "summarised": bool(number(row, names.SUMMARISED)),
+        "time_unsure": bool(number(row, names.TIME_UNSURE)),
         "low": number(row, "low"),
         "high": number(row, "high"),
         "from_ms": from_ms,

@@ -21,6 +21,7 @@ _MEASUREMENT = "/^${kind:regex}$/"
 MEAN = Words("${field} mean", "${field} 平均")
 LEAST, GREATEST = Words("${field} least", "${field} 最小"), Words("${field} greatest", "${field} 最大")
 COUNTED = Words("${field} counted", "${field} 计得")
+SUMMARISED = Words("Readings summarised / expected", "汇总读数／计划读数")
 
 
 def site(fields: Iterable[str]) -> Dashboard:
@@ -155,11 +156,25 @@ def _stretches(measurement: str, title: Words, only_last: str) -> Panel:
 
 def _completeness() -> Panel:
     share = _of_field(names.ROLLUP_1H, '"readings" / "expected"', ql.CALLED_FOR, ql.ENDED)
+    told = _of_field(
+        names.ROLLUP_1H, f'"{names.SUMMARISED}" / "expected"', ql.CALLED_FOR, ql.ENDED, f'"{names.SUMMARISED}" > 0'
+    )
     return lines(
         Words("Completeness of each hour", "每小时完整率"),
         (12, 7),
-        [Query(share, Words("Readings stored / expected", "已入库读数／计划读数"))],
-        custom={"drawStyle": "bars", "fillOpacity": 60, "lineWidth": 0, "thresholdsStyle": {"mode": "dashed"}},
+        [Query(share, Words("Readings stored / expected", "已入库读数／计划读数")), Query(told, SUMMARISED)],
+        about=Words(
+            "Summarised: a gateway that was cut off for long gave up these readings; totals are exact without them.",
+            "汇总：网关离线过久而舍弃的读数；累计量不受影响。",
+        ),
+        custom={
+            "drawStyle": "bars",
+            "fillOpacity": 60,
+            "lineWidth": 0,
+            "stacking": {"mode": "normal", "group": "A"},
+            "thresholdsStyle": {"mode": "dashed"},
+        },
+        overrides=(Override(SUMMARISED, {"color": {"mode": "fixed", "fixedColor": ORANGE}}),),
         defaults={
             "unit": "percentunit",
             "decimals": 1,

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import ssl
 
+    from data_contract.civil import ScaledClock
+
 try:
     VERSION = version("loopgauge")
 except PackageNotFoundError:
@@ -56,12 +58,22 @@ def store_access(args: Namespace) -> Access:
 
 def now_ms() -> int:
     """Civil time, as LOOPGAUGE_CLOCK describes it. ValueError says what is wrong with that."""
-    import os
     import time
+
+    return int(_clock().now_ms(time.time() * 1000))
+
+
+def speed() -> float:
+    """How fast civil time runs, as LOOPGAUGE_CLOCK describes it: 1 as a rule."""
+    return _clock().speed
+
+
+def _clock() -> ScaledClock:
+    import os
 
     from data_contract.civil import CLOCK_VARIABLE, ScaledClock
 
-    return int(ScaledClock.parse(os.environ.get(CLOCK_VARIABLE)).now_ms(time.time() * 1000))
+    return ScaledClock.parse(os.environ.get(CLOCK_VARIABLE))
 
 
 def who() -> str:

@@ -13,6 +13,13 @@ Reads readings, receipts and assets.yaml. Writes the measurements rollup_1h, rol
 cursors. LOOPGAUGE_CLOCK sets civil time. The exit code is 0 after SIGTERM, 2 for bad input.
 """
 
+_RECOMPUTE = """\
+Put back how far `rollup run` has got: its next start works in once more what was stored since that time, and writes
+what it wrote before, or what it ought to have written. Stop it first; an SQLite store enforces that.
+
+Writes a cursor. The exit code is 0, 1 if the store does not answer, 2 for bad input.
+"""
+
 REREAD_S = 120
 """Receipts of so many real seconds before the cursor are read again, since one may become visible that late."""
 
@@ -22,7 +29,7 @@ def add_parser(subparsers: Any) -> None:
     from loopgauge.cli.common import add_store_options
 
     parser = subparsers.add_parser("rollup", help="hours, days and indicators from readings")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|check|recompute")
     runner = verbs.add_parser(
         "run",
         help="keep them up to date",
@@ -44,6 +51,15 @@ def add_parser(subparsers: Any) -> None:
     for each in (runner, checker):
         each.add_argument("--assets", required=True, metavar="FILE", help="assets.yaml: areas, sites, meters")
         each.add_argument("--indicators", metavar="FILE", help="own indicators instead of those that ship")
+    again = verbs.add_parser(
+        "recompute",
+        help="have what was stored since a time worked in once more",
+        description=_RECOMPUTE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_store_options(again)
+    again.add_argument("--since", required=True, metavar="ISO", help="stored since then, as 2026-01-31T06:00Z")
+    again.set_defaults(run=recompute)
     runner.set_defaults(run=run)
     checker.set_defaults(run=check)
 
@@ -62,6 +78,43 @@ def check(args: argparse.Namespace) -> int:
     except (BadFile, ValueError) as error:
         return complain(error, 2)
     print(f"{' and '.join(filter(None, (args.assets, args.indicators)))}: good")
+    return 0
+
+
+def recompute(args: argparse.Namespace) -> int:
+    """0: the cursor stands at that time or before; 1: the store does not answer; 2: bad input."""
+    import asyncio
+    from datetime import UTC, datetime
+
+    from loopgauge.cli.common import complain, store_access
+    from series_store import names
+    from series_store.open import open_figures
+    from series_store.port import Unavailable
+    from yaml_models.bad_file import BadFile
+
+    async def put_back(since_us: int) -> int:
+        try:
+            before_us = await figures.cursor(names.CURSOR_RECEIPTS)
+            if since_us < before_us:
+                await figures.set_cursor(names.CURSOR_RECEIPTS, since_us)
+            return min(since_us, before_us)
+        finally:
+            await figures.close()
+
+    try:
+        since = datetime.fromisoformat(args.since)
+        if since.tzinfo is None:
+            raise ValueError
+        figures = open_figures(*store_access(args))
+    except BadFile as error:
+        return complain(error, 2)
+    except ValueError as error:
+        return complain(str(error) or f"--since {args.since}: no offset; write 2026-01-31T06:00Z", 2)
+    try:
+        stands_us = asyncio.run(put_back(max(1, int(since.timestamp() * 1e6))))
+    except Unavailable as error:
+        return complain(error, 1)
+    print(f"rollups go on from receipts of {datetime.fromtimestamp(stands_us / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC")
     return 0
 
 

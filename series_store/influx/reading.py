@@ -47,11 +47,12 @@ def sources(series: Sequence[SeriesKey]) -> list[tuple[Source, list[str]]]:
     return [(Source(*of), [key.field for key in keys]) for of, keys in groupby(ordered, key=lambda key: key[:3])]
 
 
-def series(ask: Ask) -> list[SeriesKey]:
-    """Every series of readings, sorted. Asks for the last value of every field of every device."""
+def series(ask: Ask, own: str | None = None) -> list[SeriesKey]:
+    """Every series of readings, or of a measurement of ours, sorted. Asks for the last value of all their fields."""
     found = {row[0] for row in _shown(ask, "SHOW MEASUREMENTS")}
     grouped = f"GROUP BY {ql.names((names.GATEWAY, names.DEVICE))}"
-    statements = [ql.select("last(*)", measurement, tail=grouped) for measurement in sorted(found - names.RESERVED)]
+    wanted = found & {own} if own else found - names.RESERVED
+    statements = [ql.select("last(*)", measurement, tail=grouped) for measurement in sorted(wanted)]
     keys = set()
     for _, piece in _answers(ask, statements):
         gateway, device = piece.tags.get(names.GATEWAY), piece.tags.get(names.DEVICE)

@@ -69,8 +69,8 @@ class InfluxReader:
         """Close all connections."""
         await self._server.close()
 
-    async def series(self) -> list[SeriesKey]:
-        return await self._server.run(lambda: reading.series(self._server.ask))
+    async def series(self, own: str | None = None) -> list[SeriesKey]:
+        return await self._server.run(lambda: reading.series(self._server.ask, own))
 
     async def window(self, series: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:
         works = [

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Generic, TypeVar
 from urllib.parse import quote
 
-from series_store.port import Unavailable
+from series_store.port import NothingYet, Unavailable
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x4C477374
@@ -91,7 +91,7 @@ class Database(Generic[Rows]):
                 _prepare(connection, create=fresh)
                 _sync_folder(self._path.parent)
             elif connection is None or fresh:
-                raise Unavailable(
+                raise NothingYet(
                     f"{self._path}: nothing has been stored here yet; `loopgauge store init` makes the file"
                 )
             return connection, self._make_rows(connection)

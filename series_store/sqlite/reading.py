@@ -40,12 +40,15 @@ _TOUCHING = f"""{_RECEIPT} WHERE gateway = :gateway AND to_ms >= :from AND from_
 _FURTHEST = f"{_RECEIPT} WHERE gateway = ? ORDER BY to_ms DESC, at_us DESC, worker DESC LIMIT 1"
 
 
-def series(connection: sqlite3.Connection) -> list[SeriesKey]:
-    """Every series of readings, sorted."""
+def series(connection: sqlite3.Connection, own: str | None = None) -> list[SeriesKey]:
+    """Every series of readings, or of a measurement of ours, sorted."""
     rows = connection.execute("SELECT measurement, gateway, device, field FROM series")
     keys = [SeriesKey(*row) for row in rows]
     return sorted(
-        key for key in keys if key.measurement not in names.RESERVED and not key.field.startswith(QUALITY_PREFIX)
+        key
+        for key in keys
+        if (key.measurement == own if own else key.measurement not in names.RESERVED)
+        and not key.field.startswith(QUALITY_PREFIX)
     )
 
 

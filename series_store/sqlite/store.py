@@ -62,8 +62,8 @@ class SqliteReader:
         """Close the file."""
         await self._database.close()
 
-    async def series(self) -> list[SeriesKey]:
-        return await self._database.read(reading.series)
+    async def series(self, own: str | None = None) -> list[SeriesKey]:
+        return await self._database.read(lambda c: reading.series(c, own))
 
     async def window(self, series: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:
         return await self._database.read(lambda c: reading.window(c, series, from_ms, to_ms))

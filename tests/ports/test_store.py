@@ -213,6 +213,14 @@ def test_only_fields_that_were_ever_stored_are_series(home: Home) -> None:
     assert home(home.reader.series()) == [POWER, SeriesKey("water_meter", "g1", "w1", "flow_m3_h")]
 
 
+def test_the_series_of_our_own_measurements_are_told_when_asked_for(home: Home) -> None:
+    assert home(home.reader.series(names.SUMMARY)) == []
+    write(home, readings([0], {"power_w_mean": [3.0]}, kind=names.SUMMARY), readings([0], {"power_w": [1.0]}))
+    (key,) = home(home.reader.series(names.SUMMARY))
+    assert (key.measurement, key.field) == (names.SUMMARY, "power_w_mean")
+    assert [other.field for other in home(home.reader.series())] == ["power_w"]
+
+
 def test_tags_with_spaces_commas_and_equals_signs_come_back_as_they_were(home: Home) -> None:
     odd = "a b,c=d \"e\" 'f' %s 中文/{x}"
     key = SeriesKey("energy_meter", odd, f"{odd}2", "power_w")

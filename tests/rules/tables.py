@@ -155,6 +155,8 @@ MARKS: dict[str, Mark] = {
     "series_store/influx/http.py": Mark.SHELL,
     "series_store/influx/api2.py": Mark.SHELL,
     "delivery_audit/evidence.py": Mark.FLOW,
+    "delivery_audit/parted.py": Mark.FLOW,
+    "delivery_audit/seen.py": Mark.FLOW,
     "rollups/app.py": Mark.ROOT,
     "rollups/worker.py": Mark.FLOW,
     "rollups/steps.py": Mark.FLOW,

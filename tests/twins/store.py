@@ -163,12 +163,14 @@ class StoreTwin:
         if self._mute:
             raise Unavailable(self._mute.popleft())
 
-    async def series(self) -> list[SeriesKey]:
+    async def series(self, own: str | None = None) -> list[SeriesKey]:
         await self._asked()
         return sorted(
             key
             for key, rows in self._readings.items()
-            if rows.times and key.measurement not in names.RESERVED and not key.field.startswith(QUALITY_PREFIX)
+            if rows.times
+            and (key.measurement == own if own else key.measurement not in names.RESERVED)
+            and not key.field.startswith(QUALITY_PREFIX)
         )
 
     async def window(self, series: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:

@@ -3,15 +3,18 @@
 /* global uPlot */
 import { el } from "./dom.js";
 import { clock, day, moment, number, reading } from "./format.js";
-import { language } from "./words.js";
+import { language, say } from "./words.js";
 
+export const HOUR_MS = 3600000, DAY_MS = 86400000;
 const DAY_S = 86400;
+const STRIP_PX_MIN = 4;
 const kept = new Map();
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// spec: {label, unit, zone, size, decimals, bars, band, target, sync, byDay}; data: [times in ms, values, lows, highs].
-export function chart(key, spec, data) {
+// spec: {label, unit, zone, size, decimals, bars, band, target, sync, byDay}; data: [times in ms, values, lows, highs];
+// stretches: {kind, from_ms, to_ms} of time of which there is something to say.
+export function chart(key, spec, data, stretches = []) {
   const shape = JSON.stringify([spec, language()]);
   let entry = kept.get(key);
   if (entry && entry.shape !== shape) {
@@ -22,6 +25,7 @@ export function chart(key, spec, data) {
     entry = make(key, spec, shape);
     kept.set(key, entry);
   }
+  entry.stretches = stretches;
   entry.data = data.map((column, at) => (at ? column : column.map((ms) => ms / 1000)));
   if (entry.plot) entry.plot.setData(entry.data);
   if (entry.at !== null) point(entry, Math.min(entry.at, entry.data[0].length - 1));
@@ -48,7 +52,7 @@ function make(key, spec, shape) {
   const value = el("output", { class: "figures" });
   const canvas = el("div", { class: `plot ${spec.size}`, id: `plot/${key}`, tabindex: "0", role: "img", "aria-label": spec.label });
   const host = el("figure", { class: "chart" }, el("figcaption", {}, el("span", {}, spec.caption || ""), value), canvas);
-  const entry = { spec, shape, host, canvas, value, plot: null, data: null, at: null };
+  const entry = { spec, shape, host, canvas, value, plot: null, data: null, at: null, stretches: [] };
   canvas.addEventListener("keydown", (event) => step(entry, event));
   canvas.addEventListener("blur", () => { if (canvas.isConnected) point(entry, null); });
   entry.watch = new ResizeObserver(() => resize(entry));
@@ -71,7 +75,8 @@ function readout(entry, at) {
   if (value === undefined || value === null) { entry.value.textContent = "–"; return; }
   const ms = data[0][shown] * 1000;
   const text = spec.decimals === undefined ? reading(value) : number(value, spec.decimals);
-  entry.value.textContent = `${spec.byDay ? day(ms, spec.zone) : moment(ms, spec.zone)}  ·  ${text} ${spec.unit}`;
+  const notes = entry.stretches.filter((one) => one.from_ms <= ms && ms < one.to_ms).map((one) => `  ·  ${say(one.kind)}`);
+  entry.value.textContent = `${spec.byDay ? day(ms, spec.zone) : moment(ms, spec.zone)}  ·  ${text} ${spec.unit}${notes.join("")}`;
 }
 
 // Arrow keys walk along the line, for whoever has no pointer.
@@ -112,9 +117,36 @@ function options(entry, width, height) {
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 8 }, sync: spec.sync ? { key: spec.sync } : undefined },
     hooks: {
       setCursor: [(plot) => readout(entry, plot.cursor.idx ?? null)],
-      draw: [(plot) => dash(plot, spec.target, soft)],
+      draw: [(plot) => dash(plot, spec.target, soft), (plot) => place(plot, entry.stretches)],
     },
   };
+}
+
+// Strips along the axis, one row for each kind, that say in words what they mean.
+function place(plot, stretches) {
+  const drawn = JSON.stringify([stretches, plot.scales.x.min, plot.scales.x.max, plot.over.clientWidth]);
+  // What has not moved stays, so that its words can be read in peace.
+  if (plot.over.dataset.stretches === drawn) return;
+  plot.over.dataset.stretches = drawn;
+  for (const old of plot.over.querySelectorAll(".stretch")) old.remove();
+  for (const { kind, from_ms, to_ms } of stretches) {
+    const left = plot.valToPos(from_ms / 1000, "x"), right = Math.min(plot.valToPos(to_ms / 1000, "x"), plot.over.clientWidth);
+    const strip = el("div", { class: `stretch ${kind}`, title: `${say(kind)}: ${say(`${kind}-hint`)}` });
+    strip.style.left = `${left}px`;
+    strip.style.width = `${Math.max(right - left, STRIP_PX_MIN)}px`;
+    plot.over.append(strip);
+  }
+}
+
+// Periods that are flagged, those that follow each other as one.
+export function stretchesOf(kind, times, flags, length_ms) {
+  const found = [];
+  times.forEach((t, at) => {
+    const last = found.at(-1);
+    if (flags[at] && last && last.to_ms === t) last.to_ms = t + length_ms;
+    else if (flags[at]) found.push({ kind, from_ms: t, to_ms: t + length_ms });
+  });
+  return found;
 }
 
 function room(low, high, spec) {

@@ -13,7 +13,7 @@ export const CHINESE = {
   "no-value": "暂无数值", "no-indicator": "该区域没有指标数据。", "no-readings": "近 14 天没有结果",
   "target": "{year} 年目标", "reference": "常见水平", "met": "已达到", "missed": "未达到", "met-so-far": "目前达到", "missed-so-far": "目前未达到",
   "usual-met": "在常见范围内", "usual-missed": "超出常见范围",
-  "complete": "数据完整度 {n}%", "incomplete": "不完整", "incomplete-hint": "该时段缺少部分读数", "summarised": "含汇总", "summarised-hint": "网关离线时间过长：部分小时只保留累计值和变化，未保留全部读数", "between": "不确定范围：{low} 至 {high} {sign}", "until": "{from} 至 {to}",
+  "complete": "数据完整度 {n}%", "incomplete": "不完整", "incomplete-hint": "该时段缺少部分读数", "summarised": "含汇总", "summarised-hint": "网关离线时间过长：部分小时只保留累计值和变化，未保留全部读数", "unsure": "时间不确定", "unsure-hint": "网关当时不知道准确时间：部分读数可能属于前一或后一时段，不确定度已包含此影响", "between": "不确定范围：{low} 至 {high} {sign}", "until": "{from} 至 {to}",
   "reason.no-meter": "所需仪表未全部投用。", "reason.no-readings": "缺少 {names} 的读数。", "reason.zero": "无法比较：{names} 没有计量。", "reason.without": "未计入 {names}：无读数。",
   "more": "计算方法与来源", "formula": "公式", "source": "来源", "department": "责任部门", "target-source": "目标出处", "baseline": "基期", "note": "说明", "rule": "规则",
   "day-by-day": "逐日", "hour-by-hour": "逐时", "dashed-target": "虚线：目标", "dashed-usual": "虚线：常见水平", "where": "地点",

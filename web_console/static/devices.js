@@ -1,7 +1,7 @@
 // Devices: a list by site, and a page for each with its charts.
 
 import { cell, choices, el, mark, table } from "./dom.js";
-import { chart, withHoles } from "./chart.js";
+import { chart, HOUR_MS, stretchesOf, withHoles } from "./chart.js";
 import { ago, moment, reading } from "./format.js";
 import { pick, say } from "./words.js";
 
@@ -73,7 +73,8 @@ function course(data, view, device, value, lines) {
     label: `${title(device)}, ${name}`, size: "large", unit, zone: data.zone, bars: Boolean(line.counter), band: columns.length > 2, sync: "device",
     caption: live || line.counter ? "" : say("mean-range"),
   };
-  return el("section", { class: "card course" }, heading, chart(`device/${lineKey(device, value.field, view.range)}`, spec, columns));
+  const stretches = live ? [] : [...stretchesOf("summarised", line.t, line.summarised, HOUR_MS), ...stretchesOf("unsure", line.t, line.unsure, HOUR_MS)];
+  return el("section", { class: "card course" }, heading, chart(`device/${lineKey(device, value.field, view.range)}`, spec, columns, stretches));
 }
 
 export const lineKey = (device, field, range) => `${device.gateway}/${device.device}/${field}/${range}`;

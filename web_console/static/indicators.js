@@ -1,7 +1,7 @@
 // Indicators against their targets, for one area and what lies in it.
 
 import { bar, choices, el, mark } from "./dom.js";
-import { chart } from "./chart.js";
+import { chart, DAY_MS, HOUR_MS, stretchesOf } from "./chart.js";
 import { number, percent, span } from "./format.js";
 import { pick, say } from "./words.js";
 
@@ -42,7 +42,8 @@ function card(data, view, indicator, area, below) {
   const marks = el("div", { class: "marks" },
     figure && figure.simulated ? mark("simulated", say("simulated"), say("simulated-hint")) : null,
     figure && figure.partial ? mark("warn", say("incomplete"), say("incomplete-hint")) : null,
-    figure && figure.summarised ? mark("quiet", say("summarised"), say("summarised-hint")) : null);
+    figure && figure.summarised ? mark("quiet", say("summarised"), say("summarised-hint")) : null,
+    figure && figure.time_unsure ? mark("quiet", say("unsure"), say("unsure-hint")) : null);
   return el("article", { class: "card indicator" },
     el("header", {}, el("h3", {}, pick(indicator.title)), marks),
     el("p", { class: "quiet" }, view.name(area.id)),
@@ -99,7 +100,8 @@ function trend(view, indicator, area) {
     target: area.target ? area.target.value : null,
     caption: [say(view.trend === "days" ? "day-by-day" : "hour-by-hour"), area.target ? say(area.target.nature === "reference" ? "dashed-usual" : "dashed-target") : ""].filter(Boolean).join("  ·  "),
   };
-  return chart(`indicator/${indicator.id}/${area.id}/${view.trend}`, spec, [times, values]);
+  const stretches = [["summarised", 3], ["unsure", 4]].flatMap(([kind, at]) => stretchesOf(kind, times, rows.map((row) => row[at]), view.trend === "days" ? DAY_MS : HOUR_MS));
+  return chart(`indicator/${indicator.id}/${area.id}/${view.trend}`, spec, [times, values], stretches);
 }
 
 // One place below another is a path; several beside each other are compared.

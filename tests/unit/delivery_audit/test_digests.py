@@ -167,3 +167,58 @@ def test_a_digest_that_is_heard_last_does_not_say_that_nothing_is_pending(scene:
     ledger = scene.audit(0, 5 * MINUTE)
     assert ledger.adds_up, ledger.unexplained
     assert fates(ledger, "m1") == {"stored": 2 * M1 + 2, "evicted": 2 * M1 - 2, "pending": M1}
+
+
+def interleaved(scene: Scene, *, shared: bool) -> None:
+    """Batches 2, 4 and 6 were given up first, since the others were in flight; then 3 and 5 were. Batch 2 arrived.
+
+    Where `shared`, the digests came from two copies of one card: the other one's stands in for batch 4, too.
+    """
+    scene.batch("a", 2, MINUTE, 2 * MINUTE)
+    firsts = [MINUTE + 1, 3 * MINUTE + 1, 4 * MINUTE - 4999, 5 * MINUTE + 1]
+    others = [2 * MINUTE + 1, *([3 * MINUTE + 1] if shared else []), 4 * MINUTE + 1]
+    spans: list[list[Span]] = [[("a", 2, 2), ("a", 4, 4), ("a", 6, 6)], [("a", 3, 5 if shared else 3), ("a", 5, 5)]]
+    for seq, from_, to, stamps, replaces in (
+        (7, MINUTE, 6 * MINUTE, firsts, spans[0]),
+        (8, 2 * MINUTE, 5 * MINUTE, others, spans[1]),
+    ):
+        minutes = 3 if seq == 7 or shared else 2
+        m1 = DeviceReceipt(
+            {"main": (minutes * M1, minutes * M1, {})},
+            len(stamps) * 2,
+            scene.zero + stamps[0],
+            scene.zero + stamps[-1],
+        )
+        m2 = DeviceReceipt({"slow": (minutes * M2, minutes * M2, {})})
+        scene.rows(METER, stamps)
+        scene.receipt("a", seq, from_, to, {"m1": m1, "m2": m2}, replaces=replaces)
+    scene.batch("a", 9, 6 * MINUTE, 7 * MINUTE)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_witness_that_lies_in_the_time_of_a_digest_that_names_another_batch_is_still_stored(shared: bool) -> None:
+    scene = Scene()
+    scene.start(0)
+    scene.schedule(0)
+    scene.batch("a", 1, 0, MINUTE)
+    interleaved(scene, shared=shared)
+    ledger = scene.audit(0, 7 * MINUTE)
+    assert ledger.adds_up, ledger.unexplained
+    # Three batches in detail; of the digests the witnesses at five stamps that no batch in detail has.
+    assert fates(ledger, "m1")["stored"] == 3 * M1 + 5 * 2
+    assert ledger.surplus == ()
+
+
+def test_a_merged_digest_tells_of_what_lies_between_the_batches_of_the_one_that_arrived(scene: Scene) -> None:
+    """Batches 2 and 4 went into the first digest, 3 into the second, which never arrived, and both into a third."""
+    stamps = [MINUTE + 1, 3 * MINUTE + 1]
+    m1 = DeviceReceipt({"main": (2 * M1, 2 * M1, {})}, 4, scene.zero + stamps[0], scene.zero + stamps[-1])
+    m2 = DeviceReceipt({"slow": (2 * M2, 2 * M2, {})})
+    scene.rows(METER, stamps)
+    scene.receipt("a", 5, MINUTE, 4 * MINUTE, {"m1": m1, "m2": m2}, replaces=[("a", 2, 2), ("a", 4, 4)])
+    merged: list[Span] = [("a", 2, 4), ("a", 5, 6)]
+    digest(scene, 7, MINUTE, 4 * MINUTE, merged, stamps=[MINUTE + 1, 2 * MINUTE + 1, 3 * MINUTE + 1], counted=True)
+    scene.batch("a", 8, 4 * MINUTE, 5 * MINUTE)
+    ledger = scene.audit(0, 5 * MINUTE)
+    assert ledger.adds_up, ledger.unexplained
+    assert fates(ledger, "m1") == {"stored": 2 * M1 + 6, "evicted": 3 * M1 - 6}

@@ -30,7 +30,7 @@ class Store:
     def __init__(self, rows: Stored) -> None:
         self._rows = rows
 
-    async def series(self) -> list[SeriesKey]:
+    async def series(self, own: str | None = None) -> list[SeriesKey]:
         return list(self._rows)
 
     async def window(self, series: Sequence[SeriesKey], from_ms: int, to_ms: int) -> dict[SeriesKey, Window]:

@@ -14,6 +14,7 @@ from edge_agent.keep.evict import FieldPlan, Memory, Row, digest_of
 from ingest.tables import tables_of
 from rollups.cursor import Touch, touches
 from rollups.digested import Digested, clipped, length, whole_course
+from rollups.gather import index_of
 from rollups.gauges import Course, course
 from rollups.library import load_catalog
 from rollups.worker import Worker
@@ -175,3 +176,69 @@ def test_a_digest_of_gauges_alone_makes_its_hours_due() -> None:
     said = receipt.BatchReceipt({"feed": receipt.DeviceReceipt({"main": (120, 120, {})})}, replaces=(("run-1", 1, 2),))
     got = Receipt(5, GATEWAY, "w1", "run-1", 9, NOON, NOON + HOUR_MS, 0, 0, receipt.write(said))
     assert touches(got) == [Touch(GATEWAY, "feed", NOON, NOON + HOUR_MS - 1, 5)]
+
+
+def gauge_alone(number: int, seq: int) -> Batch:
+    """The digest of an hour of a device that has nothing but a gauge."""
+    whole = hour(number)
+    feed = whole.body.devices["feed"]
+    block = Block(t=feed.blocks[0].t, values={"flow_m3_h": feed.blocks[0].values["flow_m3_h"]})
+    device = Device(kind="water_meter", counts={"main": (60, 60, {})}, blocks=[block])
+    body = whole.body.model_copy(update={"devices": {"feed": device}})
+    digested, _ = digest_of([Row("run-1", whole.seq, whole.base_ms, 1, body)], FIELDS, Memory())
+    return Batch(seq=seq, base_ms=0, body=digested)
+
+
+def test_a_gauge_of_which_no_reading_ever_came_has_the_hours_that_its_digests_tell() -> None:
+    async def main() -> None:
+        plain, store = StoreTwin(), StoreTwin()
+        for each in (plain, store):
+            await with_schedule(each)
+        for number in (1, 2):
+            await deliver(plain, hour(number), number)
+            await deliver(store, gauge_alone(number, 10 + number), number)
+        worker = worker_of(store)
+        full, thin = await hours(plain, worker_of(plain)), await hours(store, worker)
+        assert {key[0] for key in thin} == {"flow_m3_h"}
+        for at in (0, 1):
+            row, whole = thin["flow_m3_h", at, names.ROLLUP_1H], full["flow_m3_h", at, names.ROLLUP_1H]
+            assert (row["readings"], row["summarised"], row["expected"]) == (0.0, 60.0, 60.0)
+            assert (row["min"], row["max"], row["kind"]) == (whole["min"], whole["max"], "gauge")
+            assert row["mean"] == pytest.approx(whole["mean"], abs=16 / 60)
+            assert row["covered_s"] == pytest.approx(whole["covered_s"], abs=61)
+        # Its first reading makes it a series like any other, and its digests go on telling of the hours before.
+        await deliver(plain, hour(3), 3)
+        await deliver(store, hour(3), 3)
+        later = await hours(store, worker)
+        assert later["flow_m3_h", 0, names.ROLLUP_1H] == thin["flow_m3_h", 0, names.ROLLUP_1H]
+        assert later["flow_m3_h", 2, names.ROLLUP_1H]["readings"] == 60.0
+
+    run_virtual(main())
+
+
+def test_a_schedule_that_comes_late_tells_how_many_readings_a_gauge_of_digests_was_called_for() -> None:
+    async def main() -> None:
+        store = StoreTwin()
+        await deliver(store, gauge_alone(1, 11), 1)
+        await deliver(store, gauge_alone(2, 12), 2)
+        worker = worker_of(store)
+        before = await hours(store, worker)
+        assert "expected" in str(before["flow_m3_h", 0, names.ROLLUP_1H]["void"])
+        await with_schedule(store)
+        empty = Batch(seq=20, base_ms=NOON, body=Body(from_=0, to=MINUTE, prev=None))
+        await deliver(store, empty, 20)
+        after = await hours(store, worker)
+        assert [after["flow_m3_h", at, names.ROLLUP_1H]["expected"] for at in (0, 1)] == [60.0, 60.0]
+
+    run_virtual(main())
+
+
+def test_a_gauge_that_stands_for_persons_gets_no_hours_from_digests_either() -> None:
+    async def main() -> None:
+        store = StoreTwin()
+        tags = ((names.GATEWAY, GATEWAY), (names.DEVICE, "feed"))
+        fields = tuple(f"card_pseudonym_{part}" for part in (names.SUMMARY_TO, *names.SUMMARY_COURSE))
+        await store.write([Table(names.SUMMARY, tags, fields, [NOON], [[NOON + 5.0], [1.0], [1.0], [1.0]])])
+        assert await index_of(store) == {}
+
+    run_virtual(main())

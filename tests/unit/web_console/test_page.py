@@ -12,8 +12,10 @@ from starlette.testclient import TestClient
 from loopgauge.labels import labels_of
 from rollups.library import load_catalog
 from rollups.worker import Worker
+from series_store import names
 from series_store.names import FIGURE_FIELDS
 from series_store.port import Unavailable
+from series_store.table import Cell, Table
 from tests.twins.loop import run_virtual
 from tests.twins.store import StoreTwin
 from tests.unit.rollups.plant import ASSETS, DAY_MS, HOUR_MS, MIDNIGHT, NOON, assets, batches, deliver
@@ -87,10 +89,50 @@ def test_an_indicator_is_shown_with_completeness_and_mark_from_the_city_down(cli
     # The plant's first reading came at noon.
     assert day["completeness"] == pytest.approx(3 / 15, abs=0.01)
     assert day["partial"] is True
-    assert [round(value) for _, value, _ in recovery["areas"][0]["hours"]] == [42, 42, 42]
+    assert [round(value) for _, value, *_ in recovery["areas"][0]["hours"]] == [42, 42, 42]
     assert energy["areas"][0]["day"]["partial"] is True
     assert energy["areas"][0]["day"]["simulated"] is False
     assert indicator(page, "waste_diversion")["areas"] == []
+
+
+def marked(hour_ms: int, **flags: float) -> TestClient:
+    """The page over a store in which one hour of a meter and of an indicator is flagged."""
+    store = filled()
+
+    async def flag() -> None:
+        for measurement, tags in (
+            (names.ROLLUP_1H, {"gateway": "gw-1", "device": "feed", "field": "volume_m3"}),
+            (names.INDICATOR, {"indicator": "desalination_recovery", "area": "plant", "period": "1h"}),
+        ):
+            cells: list[list[Cell]] = [[value] for value in flags.values()]
+            await store.put([Table(measurement, tuple(tags.items()), tuple(flags), [hour_ms], cells)])
+
+    run_virtual(flag())
+    return TestClient(create_app(look=look(store)), base_url="http://127.0.0.1:8080")
+
+
+@pytest.mark.parametrize("flag, place", [(names.SUMMARISED, 3), (names.TIME_UNSURE, 4)])
+def test_the_page_knows_of_each_hour_whether_it_is_summarised_or_its_time_unsure(flag: str, place: int) -> None:
+    client = marked(NOON + HOUR_MS, **{flag: 7.0})
+    hours = indicator(overview(client), "desalination_recovery")["areas"][2]["hours"]
+    assert [row[0] - NOON for row in hours] == [0, HOUR_MS, 2 * HOUR_MS]
+    assert [row[place] for row in hours] == [False, True, False]
+    assert [row[7 - place] for row in hours] == [False, False, False]
+    asked = {"gateway": "gw-1", "device": "feed", "field": "volume_m3"}
+    line = client.get("/api/history", params=asked).json()
+    name, other = ("summarised", "unsure") if flag == names.SUMMARISED else ("unsure", "summarised")
+    assert [(t - NOON, flag) for t, flag in zip(line["t"], line[name], strict=True) if flag] == [(HOUR_MS, True)]
+    assert not any(line[other])
+
+
+def test_each_kind_of_mark_on_a_chart_has_words_in_both_languages() -> None:
+    kinds = set(re.findall(r'"(\w+)", \d\]', (STATIC / "indicators.js").read_text("utf-8")))
+    assert kinds == {"summarised", "unsure"}
+    for file in ("words.js", "chinese.js"):
+        text = (STATIC / file).read_text("utf-8")
+        assert all(f'"{kind}": "' in text and f'"{kind}-hint": "' in text for kind in kinds)
+    css = (STATIC / "page.css").read_text("utf-8")
+    assert all(f".stretch.{kind} " in css for kind in kinds)
 
 
 def test_a_silent_device_is_named_with_since_when_and_why(client: TestClient) -> None:

@@ -374,9 +374,11 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str, notifier: 
     path = Path(config.spool.file)
     password = read_secret(Path(config.uplink.password_file)) if config.uplink.password_file else None
     tls_context(config.uplink)
+    disk = FileDisk(path=path, bytes_max=config.spool.bytes_max)
+    disk.take()
     ports = Ports(
         clock=SystemClock.from_environment(trust_always=config.clock.trust == "always"),
-        disk=FileDisk(path=path, bytes_max=config.spool.bytes_max),
+        disk=disk,
         link=MqttLink(gateway=config.gateway, config=config.uplink, password=password),
         buses={name: open_bus(bus) for name, bus in config.buses.items()},
         board=SystemBoard(folder=path.parent),

@@ -7,6 +7,7 @@ import logging
 import random
 import zlib
 from collections.abc import Callable, Coroutine, Sequence
+from time import process_time
 from typing import Any
 
 import pytest
@@ -148,6 +149,21 @@ def test_a_stamp_that_cannot_be_right_is_kept_apart(off_ms: int, reason: str) ->
     cloud = play(script)
     assert cloud.acks[0].stored == ((1, 1),)
     assert reason in cloud.dead.letters[0].reason
+
+
+def test_a_batch_of_marks_under_stamps_that_are_refused_does_not_hold_up_everybody_else() -> None:
+    """As large as a batch may be: each row was once held against each mark, for half a minute."""
+    rows, marks = 32_000, 20_000
+    t = f"[{-(2**52)}{',0' * (rows - 1)}]"
+    payload = batch(f'"x":[1{",1" * (rows - 1)}]}},"quality":{{"x":[[1,1]{",[1,1]" * (marks - 1)}]', t=t)
+
+    async def script(cloud: Cloud) -> None:
+        began_s = process_time()
+        assert await cloud.confirm(payload)
+        assert process_time() - began_s < 4
+
+    (letter,) = play(script).dead.letters
+    assert len(letter.values) == rows + marks
 
 
 def test_a_device_that_calls_itself_what_only_the_store_may_is_kept_apart() -> None:

@@ -301,6 +301,18 @@ def test_a_digest_is_never_larger_than_what_ingest_takes() -> None:
     assert DIGEST_BYTES_MAX < BATCH_BYTES_MAX
 
 
+@pytest.mark.parametrize("value", [1.7976931348623157e308, -1.7976931348623157e308, 1e306, 5e-324])
+def test_a_gauge_that_shows_the_largest_number_there_is_does_not_end_the_agent_for_good(value: float) -> None:
+    """As a torn register may. A full spool would meet it again at every start."""
+    t, column = [0, *[61_003] * 19], [value] * 20
+    device = Device(kind="meter", blocks=[Block(t=t, values={"flow": list(column)})])
+    row = Row(OLD, 1, BASE, 1000, Body(from_=0, to=HOUR_MS, devices={"m1": device}))
+    made, _ = digest_of([row], FIELDS, Memory())
+    assert write_body(made)
+    (said,) = made.devices["m1"].summary["flow"]
+    assert said[5] == pytest.approx(value)
+
+
 def test_a_total_that_fell_just_before_the_hour_keeps_its_doubt_in_the_next_one() -> None:
     def rows(first: int, last: int) -> list[Row]:
         found = []

@@ -45,7 +45,7 @@ from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import Lanes
 from edge_agent.send.link import MqttLink, tls_context
 from edge_agent.send.sender import Sender
-from edge_agent.site_plan import Devices, fields_of, limits_of, load_devices, plans_of
+from edge_agent.site_plan import Devices, bounded, fields_of, limits_of, load_devices, plans_of
 from edge_agent.weigh.waking import wake
 from service_health import watchdog
 from service_health.metric import Metric
@@ -139,6 +139,7 @@ class Agent:
             self._plans[_task(device.bus)].extend(plans_of(name, device, profile, key=key))
         if config.health_every_s:
             self._plans[OWN] = [own_device.plan(config.health_every_s)]
+        bounded(self.schedule)
         fields, boot = fields_of(devices, self._plans.values()), ports.clock.boot
         self.spool = Spool(disk=ports.disk, run=self.run_id, boot=boot, wrecks=recovered.wrecks, fields=fields)
         self.flight = Flight(rng=ports.rng)

@@ -22,7 +22,7 @@ from edge_agent.keep.disk import FileDisk
 from edge_agent.keep.pages import LEAF, PAGE_BYTES, journal_pages
 from edge_agent.keep.salvage import Salvage
 from edge_agent.keep.spool import Sealed, Spool
-from edge_agent.keep.wreck import MISSING_SPANS_MAX, Recovered, longest
+from edge_agent.keep.wreck import MISSING_SPANS_MAX, Recovered, Wreck, longest
 from tests.twins.loop import run_virtual
 
 OLD, LATER, NOW = "a" * 32, "b" * 32, "c" * 32
@@ -610,3 +610,23 @@ def test_a_second_agent_on_one_spool_is_refused_and_the_first_one_goes_on(path: 
 
     asyncio.run(main())
     assert set(rows(path)) == before | {(NOW, 1)}
+
+
+def test_of_two_damaged_spools_the_newer_one_says_what_a_device_must_know(tmp_path: Path) -> None:
+    """The total of a bin would go back, and stamps that have been used would count as free."""
+    path, chance = tmp_path / "spool.db", random.Random(3)
+
+    async def life(run: str, seqs: range, wrecks: list[Wreck]) -> str:
+        spool = await begin(path, run, wrecks=wrecks)
+        known = spool.memory.get("bin-1", "")
+        for seq in seqs:
+            await spool.seal(sealed(seq, chance), [])
+        await spool.close()
+        return known
+
+    assert asyncio.run(life(OLD, range(1, 4), [])) == ""
+    for run, seqs, knew in ((LATER, range(10, 14), "after 3"), (NOW, range(20, 21), "after 13")):
+        (tmp_path / "spool.db.suspect").write_text("spoilt")
+        recovered = recovery.recover(path)
+        assert asyncio.run(life(run, seqs, list(recovered.wrecks))) == knew, "nothing has been carried over meanwhile"
+    assert len(recovered.wrecks) == 2

@@ -131,6 +131,7 @@ def digest_of(rows: Sequence[Row], fields: Fields, memory: Memory) -> tuple[Body
             for record in row.body.records
         ],
         replaces=spans_of((row.run, row.seq) for row in rows),
+        off_grid=any(row.body.off_grid for row in rows),
     )
     return body, Memory(last.run, last.base_ms, last.body.to, tails)
 
@@ -155,6 +156,7 @@ def merged(rows: Sequence[Row]) -> Body:
         device.blocks[:] = _joined(device.blocks)
         devices[name] = device
     replaces = [span for row in rows for span in row.body.replaces]
+    by_time = sorted(rows, key=lambda row: row.from_ms)
     return Body(
         from_=from_ms,
         to=max(row.to_ms for row in rows),
@@ -165,6 +167,8 @@ def merged(rows: Sequence[Row]) -> Body:
             for record in row.body.records
         ],
         replaces=_touching([*replaces, *spans_of((row.run, row.seq) for row in rows)]),
+        # With a hole in it, its time calls for more than it counts.
+        off_grid=any(row.body.off_grid for row in rows) or any(a.to_ms != b.from_ms for a, b in pairwise(by_time)),
     )
 
 

@@ -301,6 +301,18 @@ def test_a_digest_is_never_larger_than_what_ingest_takes() -> None:
     assert DIGEST_BYTES_MAX < BATCH_BYTES_MAX
 
 
+@pytest.mark.parametrize("off_grid", [False, True])
+def test_a_digest_says_where_its_slots_need_not_be_those_of_the_schedule(off_grid: bool) -> None:
+    rows = [Row(OLD, number, BASE, 1000, body(number)) for number in range(1, 5)]
+    rows[2].body.off_grid = off_grid
+    made, _ = digest_of(rows, FIELDS, Memory())
+    assert made.off_grid is off_grid
+    later = made.model_copy(update={"from_": made.to, "to": made.to + STEP, "off_grid": False})
+    assert merged([Row(NEW, 5, 0, 1000, made), Row(NEW, 6, 0, 1000, later)]).off_grid is off_grid
+    far = later.model_copy(update={"from_": made.to + 1})
+    assert merged([Row(NEW, 5, 0, 1000, made), Row(NEW, 6, 0, 1000, far)]).off_grid, "it counts nothing of the hole"
+
+
 @pytest.mark.parametrize("value", [1.7976931348623157e308, -1.7976931348623157e308, 1e306, 5e-324])
 def test_a_gauge_that_shows_the_largest_number_there_is_does_not_end_the_agent_for_good(value: float) -> None:
     """As a torn register may. A full spool would meet it again at every start."""

@@ -7,13 +7,14 @@ import logging
 import random
 import zlib
 from collections.abc import Callable, Coroutine, Sequence
-from time import process_time
+from time import process_time, time_ns
 from typing import Any
 
 import pytest
 
 from data_contract.batch import write_body
 from data_contract.message import BODY_BYTES_MAX, Row, pack
+from ingest.app import civil_us
 from ingest.ports import Delivery
 from ingest.worker import RETRY_MAX_S
 from series_store.table import Outcome, Refusal, Table
@@ -375,6 +376,15 @@ def test_the_times_of_receipts_rise_strictly_also_where_the_clock_stands_still()
         assert times == sorted(set(times))
 
     play(script)
+
+
+def test_the_clock_of_receipts_is_as_fine_as_their_times() -> None:
+    """Who counts by the millisecond meets his former life's receipts in it, should the clock be put back."""
+    now_us = civil_us()
+    seen = [now_us() for _ in range(2000)]
+    assert seen == sorted(seen)
+    assert len({at % 1000 for at in seen}) > 10
+    assert abs(seen[0] - time_ns() // 1000) < 60_000_000
 
 
 def test_full_dead_letters_hold_up_only_what_needs_them_and_ready_is_said_when_there_is_room(

@@ -18,6 +18,7 @@ from delivery_audit.claims import Claim, add, apart
 from delivery_audit.cover import Span
 from delivery_audit.days import Days
 from delivery_audit.heard import Heard, Told
+from delivery_audit.history import Digest
 from delivery_audit.ledger import NOTES_MAX, UNEXPLAINED, Account, Finding, Gap, Ledger, clipped, gap_of
 from delivery_audit.overlap import Overlap, overlap
 from delivery_audit.plan import Plan
@@ -141,8 +142,9 @@ class Book:
 
     def ledger(self, spans: Iterable[Span]) -> Ledger:
         """Close the book: the time between batches, then the digests, then what is left without evidence."""
-        sole = self.heard.sole()
+        sole, spans = self.heard.sole(), list(spans)
         gaps = [self._gap(span) for span in clipped(spans, self.from_ms, self.to_ms)]
+        self._check_digests(spans, sole)
         for told in self.heard.digests():
             if self._begins(told) and (told in sole or _counted(told)):
                 self._digest(told)
@@ -195,7 +197,7 @@ class Book:
         self._streak_end_ms = receipt.to_ms
         near = self.from_ms - self.late_ms <= receipt.to_ms and receipt.from_ms < self.to_ms + self.late_ms
         if inside:
-            self._check_called(receipt, said)
+            self._check_called(receipt, said, receipt.run)
         for device, part in said.devices.items():
             if inside:
                 self._device(receipt, device, part, again)
@@ -222,9 +224,23 @@ class Book:
             text = f"the receipt tells of more than the {sampled} values that the gateway says it sampled"
             self._surplus.append(_about(receipt, device, over, text))
 
-    def _check_called(self, receipt: Receipt, said: BatchReceipt) -> None:
-        """Agent and audit count with the same function, so what was not called for has no explanation."""
-        schedule = self._schedules.get(receipt.run)
+    def _check_digests(self, spans: Iterable[Span], sole: Iterable[Told]) -> None:
+        """A digest counts all that its batches did; where it fills its time alone, the schedule tells how much that is.
+
+        One that was merged from several and has a hole within says so, and is taken at its word.
+        """
+        alone = {told.digest: told for told in sole if _counted(told) and self._begins(told)}
+        for span in spans:
+            told = alone.get(span.digest) if span.digest else None
+            if told and (span.from_ms, span.to_ms) == (told.digest.from_ms, told.digest.to_ms):
+                self._check_called(told.digest, told.said, span.run)
+
+    def _check_called(self, receipt: Receipt | Digest, said: BatchReceipt, run: str) -> None:
+        """Agent and audit count with the same function, so what was not called for has no explanation.
+
+        `run`: the one that sampled it.
+        """
+        schedule = self._schedules.get(run)
         if schedule is None or said.unsure is not None or said.off_grid:
             return
         for poll in schedule.polls:
@@ -317,7 +333,7 @@ def _counted(told: Told) -> bool:
     return any(part.counts for part in told.said.devices.values())
 
 
-def _about(receipt: Receipt, device: str, readings: int, text: str) -> Finding:
+def _about(receipt: Receipt | Digest, device: str, readings: int, text: str) -> Finding:
     seq = receipt.seq
     return Finding(receipt.from_ms, receipt.to_ms, readings, text, device, receipt.run, seq, seq)
 

@@ -46,7 +46,7 @@ from edge_agent.send.flight import Flight
 from edge_agent.send.lanes import Lanes
 from edge_agent.send.link import MqttLink, tls_context
 from edge_agent.send.sender import Sender
-from edge_agent.site_plan import Devices, fields_of, limits_of, load_devices, plans_of
+from edge_agent.site_plan import Devices, bounded, fields_of, limits_of, load_devices, plans_of
 from edge_agent.weigh.waking import wake
 from service_health import watchdog
 from service_health.metric import Metric
@@ -140,6 +140,7 @@ class Agent:
             self._plans[_task(device.bus)].extend(plans_of(name, device, profile, key=key))
         if config.health_every_s:
             self._plans[OWN] = [own_device.plan(config.health_every_s)]
+        bounded(self.schedule)
         fields, boot = fields_of(devices, self._plans.values()), ports.clock.boot
         self.spool = Spool(disk=ports.disk, run=self.run_id, boot=boot, wrecks=recovered.wrecks, fields=fields)
         self.flight = Flight(rng=ports.rng)
@@ -378,9 +379,11 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str, notifier: 
     path = Path(config.spool.file)
     password = read_secret(Path(config.uplink.password_file)) if config.uplink.password_file else None
     tls_context(config.uplink)
+    disk = FileDisk(path=path, bytes_max=config.spool.bytes_max)
+    disk.take()
     ports = Ports(
         clock=SystemClock.from_environment(trust_always=config.clock.trust == "always"),
-        disk=FileDisk(path=path, bytes_max=config.spool.bytes_max),
+        disk=disk,
         link=MqttLink(gateway=config.gateway, config=config.uplink, password=password),
         buses={name: open_bus(bus) for name, bus in config.buses.items()},
         board=SystemBoard(folder=path.parent),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from data_contract.schedule import Poll
+from data_contract.batch import BATCH_BYTES_MAX
+from data_contract.schedule import Poll, Schedule
 from device_profiles.library import Library
 from device_profiles.profile import Profile, ProfileField, WordOrder
 from device_profiles.registers import decoder, whole
@@ -21,6 +22,10 @@ from edge_agent.weigh.bin import FIELDS, BinMeter, BinRule
 from yaml_models.bad_file import BadFile
 
 Devices = Mapping[str, tuple[DeviceConfig, Profile]]
+
+SCHEDULE_BYTES_MAX = BATCH_BYTES_MAX // 2
+"""JSON of a schedule. The first batch of a run holds it beside all else, and one that is too large is refused whole:
+then the audit would not know what was expected, and so miss nothing."""
 
 
 def _profile_of(name: str, device: DeviceConfig, library: Library) -> Profile:
@@ -143,15 +148,28 @@ def fields_of(devices: Devices, plans: Iterable[Sequence[PollPlan]]) -> Fields:
     return found
 
 
+def bounded(schedule: Schedule) -> Schedule:
+    """The same schedule, if a batch has room for it. Raises Fatal."""
+    size = len(schedule.model_dump_json())
+    if size > SCHEDULE_BYTES_MAX:
+        raise Fatal(
+            f"devices: what a run tells of them when it begins takes {size} bytes of at most {SCHEDULE_BYTES_MAX};"
+            " give some of them to another gateway, or read fewer fields"
+        )
+    return schedule
+
+
 def check(config: EdgeConfig, *, library: Library) -> Sequence[str]:
     """One line per poll group: what would be read, without connecting to anything. Raises BadFile, Fatal."""
-    lines = []
+    lines, polls = [], []
     for name, (device, profile) in load_devices(config, library).items():
         for each in plans_of(name, device, profile):
+            polls.append(each.poll)
             group = each.poll.group
             asks = ", ".join(f"{r.table} {r.address}+{r.count}" for r in each.requests)
             every_s = each.poll.every_ms / 1000
             lines.append(
                 f"{name} ({profile.title}) {group}: {len(each.poll.fields)} fields every {every_s:g} s: {asks}"
             )
+    bounded(Schedule(seal_every_ms=round(config.seal_every_s * 1000), polls=tuple(polls)))
     return lines

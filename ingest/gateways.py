@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ingest.errors import Fatal
+from ingest.errors import Fatal, NoRoom
 
 log = logging.getLogger("loopgauge.ingest.gateways")
 
 FILE_BYTES_MAX = 64_000_000
 PARKED_MAX = 16
-"""Boards per gateway that are listed as parked; further ones are refused all the same."""
+"""Boards per gateway that are listed as parked, and named in the log; further ones are refused all the same."""
 READ_AGAIN_S = 5.0
-"""A board that is not allowed is looked up in the file again at most this often, in real s."""
+"""A board that is not allowed is looked up in the file again at most this often, in real s, and of one gateway no more
+than PARKED_MAX boards: who makes up a new one for each message must not keep everybody's worker at the file."""
 
 
 class GatewaysFile:
@@ -28,7 +29,11 @@ class GatewaysFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, set[str]] = {}
-        self._looked_s: dict[tuple[str, str], float] = {}
+        self._looked_s: dict[str, dict[str, float]] = {}
+        """Gateway → board → when the file was last asked, while that matters."""
+        self._named: dict[str, set[str]] = {}
+        """Gateway → boards of which the log has told."""
+        self._failed = False
         self.parked = 0
         """Boards that waited to be allowed when the file was last read."""
 
@@ -45,20 +50,35 @@ class GatewaysFile:
         if board in self._known.get(gateway, ()):
             return True
         loop = asyncio.get_running_loop()
-        if loop.time() - self._looked_s.get((gateway, board), float("-inf")) < READ_AGAIN_S:
+        now_s = loop.time()
+        looked = {b: at_s for b, at_s in self._looked_s.get(gateway, {}).items() if now_s - at_s < READ_AGAIN_S}
+        if board in looked or len(looked) >= PARKED_MAX:
             return False
-        self._known = await loop.run_in_executor(None, self.changed, meet(gateway, board))
+        self._looked_s[gateway] = looked | {board: now_s}
+        try:
+            self._known = await loop.run_in_executor(None, self.changed, meet(gateway, board))
+        except NoRoom as error:
+            self._cannot(error)
+            return False
+        self._failed = False
         if board in self._known[gateway]:
+            del self._looked_s[gateway][board]
             return True
-        if (gateway, board) not in self._looked_s:
+        named = self._named.setdefault(gateway, set())
+        if board not in named and len(named) < PARKED_MAX:
+            named.add(board)
             log.warning(
                 "%s: board %s is not the one that spoke before; parked until `loopgauge ingest gateway allow`",
                 gateway,
                 board,
             )
-        self._looked_s = {key: at for key, at in self._looked_s.items() if loop.time() - at < READ_AGAIN_S * 1000}
-        self._looked_s[gateway, board] = loop.time()
         return False
+
+    def _cannot(self, error: NoRoom) -> None:
+        """Who is known already goes on; a new one repeats what is not acknowledged."""
+        if not self._failed:
+            log.error("%s; until then no new gateway and no new board is taken on", error)
+        self._failed = True
 
     def read(self) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
         """(allowed, parked) boards by gateway. Raises Fatal where the file cannot be read."""
@@ -81,7 +101,10 @@ class GatewaysFile:
         self._known, _ = self.read()
 
     def changed(self, change: Callable[[dict[str, set[str]], dict[str, set[str]]], None]) -> dict[str, set[str]]:
-        """Apply `change(allowed, parked)` to what the file says now, durably; the allowed boards afterwards."""
+        """Apply `change(allowed, parked)` to what the file says now, durably; the allowed boards afterwards.
+
+        Raises NoRoom where the disk does not take it, Fatal where what is there cannot be read.
+        """
         with self._locked():
             allowed, parked = self.read()
             before = ({g: set(b) for g, b in allowed.items()}, {g: set(b) for g, b in parked.items()})
@@ -96,7 +119,7 @@ class GatewaysFile:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise Fatal(f"gateways_file: {self._path}: {error.strerror}; let the worker write its folder") from None
+            raise NoRoom(f"gateways_file: {self._path}: {error.strerror}; let the worker write its folder") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -116,7 +139,7 @@ class GatewaysFile:
                 os.fsync(file.fileno())
             fresh.replace(self._path)
         except OSError as error:
-            raise Fatal(f"gateways_file: {self._path}: {error.strerror}; make room") from None
+            raise NoRoom(f"gateways_file: {self._path}: {error.strerror}; make room") from None
 
 
 def meet(gateway: str, board: str) -> Callable[[dict[str, set[str]], dict[str, set[str]]], None]:

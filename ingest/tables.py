@@ -123,6 +123,10 @@ def _without_refused(out: Tables, name: str, block: Block, times: list[int], now
     if not times or (refusal(min(times), now_ms) is None and refusal(max(times), now_ms) is None):
         return block, times
     keep: list[int] = []
+    marked: dict[int, list[tuple[str, int]]] = {}
+    for f, marks in block.quality.items():
+        for at, code in marks:
+            marked.setdefault(at, []).append((f, code))
     for index, stamp in enumerate(times):
         reason = refusal(stamp, now_ms)
         if reason is None:
@@ -132,10 +136,7 @@ def _without_refused(out: Tables, name: str, block: Block, times: list[int], now
             (name, f, stamp, repr(c[index]), reason) for f, c in block.values.items() if c[index] is not None
         )
         out.bad.extend(
-            (name, QUALITY_PREFIX + f, stamp, repr(float(code)), reason)
-            for f, marks in block.quality.items()
-            for at, code in marks
-            if at == index
+            (name, QUALITY_PREFIX + f, stamp, repr(float(code)), reason) for f, code in marked.get(index, ())
         )
     place = {old: new for new, old in enumerate(keep)}
     thinner = Block.model_construct(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from edge_agent.errors import Damaged, DiskFull, Fatal
 
@@ -35,10 +36,14 @@ _NO_ROOM = {
     sqlite3.SQLITE_IOERR_SHMSIZE,
 }
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_UNREADABLE = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+"""A sector that cannot be read is damage, too: the rest can be carried over, and waiting would mend nothing."""
 _SPOILT_TEXT = ("Could not decode to UTF-8", "malformed JSON", "user-defined function raised")
 """What SQLite and its module say of a row that is there, but whose text is no text, or no batch, any more."""
 SUSPECT = ".suspect"
 """Ending of the file beside the spool that says why the next start must not trust it."""
+LOCK = ".lock"
+"""Ending of the file beside the spool that an agent holds a lock on for as long as it lives."""
 
 
 def configure(connection: sqlite3.Connection, bytes_max: int) -> None:
@@ -83,7 +88,8 @@ def _no_room(error: sqlite3.Error) -> bool:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether it says that the file's content is broken, rather than that it cannot be had."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED or str(error).startswith(_SPOILT_TEXT)
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in _DAMAGED or code in _UNREADABLE or str(error).startswith(_SPOILT_TEXT)
 
 
 class FileDisk:
@@ -99,11 +105,40 @@ class FileDisk:
         self._ballast = path.with_name(path.name + ".ballast")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._connection: sqlite3.Connection | None = None
+        self._lock: IO[bytes] | None = None
 
     @property
     def path(self) -> Path:
         """Where the spool lies."""
         return self._path
+
+    def take(self) -> None:
+        """Have the spool alone, before anything of it is touched. Raises Fatal.
+
+        A second agent would delete what it holds for done with, and give its run the place of the first one's. SQLite
+        locks for a transaction only, and what it locks must not be opened beside it.
+        """
+        if self._lock is not None:
+            return
+        try:
+            self._lock = open(self._path.with_name(self._path.name + LOCK), "ab", opener=_private)  # noqa: SIM115
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._let_go()
+            if not isinstance(error, BlockingIOError):
+                raise self._not_opened(error) from None
+            raise Fatal(
+                f"spool.file: another agent works on {self._path}; stop it (systemctl stop loopgauge-edge), or give"
+                " this one a file of its own"
+            ) from None
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _not_opened(self, error: Exception) -> Fatal:
+        return Fatal(f"spool.file: cannot open {self._path}: {error}; create its folder and let the agent write there")
 
     async def run(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work, grows)
@@ -125,11 +160,10 @@ class FileDisk:
         try:
             result = transact(connection, work)
         except DiskFull:
-            if not self._ballast.exists():
+            if not self._drop_ballast():
                 raise
-            self._ballast.unlink()
             result = transact(connection, work)
-        if not self._ballast.exists():
+        if not self._has_ballast():
             self._give_back(connection)
         return result
 
@@ -141,6 +175,7 @@ class FileDisk:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
+            self.take()
             old = os.umask(0o077)
             try:
                 self._connection = self._connect()
@@ -158,25 +193,37 @@ class FileDisk:
         except sqlite3.Error as error:
             if connection is not None:
                 connection.close()
-            if _no_room(error) and self._ballast.exists():
-                self._ballast.unlink()  # opening needs room for the journal, and deleting needs an open file
-                return self._connect()
+            if _no_room(error) and self._drop_ballast():
+                return self._connect()  # opening needs room for the journal, and deleting needs an open file
             if _no_room(error):
                 raise DiskFull(str(error)) from error
-            raise Fatal(
-                f"spool.file: cannot open {self._path}: {error}; create its folder and let the agent write there"
-            ) from None
+            raise self._not_opened(error) from None
 
     def _set_ballast(self) -> bool:
         """Whether the ballast is in its place; it is put there where there is room."""
-        if self._ballast.exists():
+        if self._has_ballast():
             return True
         try:
             if shutil.disk_usage(self._path.parent).free < BALLAST_BYTES + SPARE_BYTES:
                 return False
             self._ballast.write_bytes(os.urandom(BALLAST_BYTES))
         except OSError:
-            self._ballast.unlink(missing_ok=True)
+            self._drop_ballast()
+            return False
+        return True
+
+    def _has_ballast(self) -> bool:
+        """Whether it is there, and whole: a power cut may leave its name without its bytes."""
+        try:
+            return self._ballast.stat().st_size >= BALLAST_BYTES
+        except OSError:
+            return False
+
+    def _drop_ballast(self) -> bool:
+        """Whether there was any that could be given up; a card that takes no write any more lets none go."""
+        try:
+            self._ballast.unlink()
+        except OSError:
             return False
         return True
 
@@ -188,3 +235,8 @@ class FileDisk:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self._let_go()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

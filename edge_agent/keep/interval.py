@@ -19,6 +19,10 @@ from edge_agent.keep.alarms import Alarms
 
 CELL_BYTES = 12
 """A value in a batch takes about this much; the estimate only decides when to seal early."""
+RAISED_TOLD_MAX = 200
+"""Alarms of one batch, some 50 kB; the next one, which is sealed at once, goes on with the others."""
+RAISED_MAX = 2000
+"""Alarms that wait to be told, where the disk takes none for days; the oldest beyond give way."""
 
 
 Words = Sequence[Any]
@@ -130,7 +134,14 @@ class Interval:
                 values = [(name, *decode(sample.words[part])) for name, part, decode in sample.layout.parts]
                 records = self._alarms.look(poll.device, sample.stamp, values)
                 self._raised.extend((sample.stamp, record) for record in records)
+            self._forget_raised(len(self._raised) - RAISED_MAX)
         self._cells += sum(len(sample.layout.parts) for sample in samples)
+
+    def _forget_raised(self, number: int) -> None:
+        """The first so many; where a batch with some of them is being written, it tells of them all the same."""
+        if number > 0:
+            del self._raised[:number]
+            self._raised_told = max(0, self._raised_told - number)
 
     @property
     def urgent(self) -> bool:
@@ -154,8 +165,9 @@ class Interval:
 
         `off_grid`: the clock that says when slots are due is not trusted.
         """
-        self._records_told, self._raised_told = len(self._records), len(self._raised)
-        raised = [record.model_copy(update={"t": stamp - self.from_}) for stamp, record in self._raised]
+        told = self._raised[:RAISED_TOLD_MAX]
+        self._records_told, self._raised_told = len(self._records), len(told)
+        raised = [record.model_copy(update={"t": stamp - self.from_}) for stamp, record in told]
         devices: dict[str, _DeviceParts] = {}
         for (name, kind, group), lost in self._lost.items():
             parts = devices.setdefault(name, _DeviceParts(kind))

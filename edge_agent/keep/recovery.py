@@ -8,6 +8,7 @@ beside the file and stops, and the next start acts on it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import sqlite3
@@ -122,8 +123,9 @@ def wrecks(path: Path) -> list[Wreck]:
 
 def open_wreck(path: Path) -> Wreck:
     """Look through a damaged spool. Its newest pages may lie in its journal, as much of it as is whole."""
-    journal_path = path.with_name(path.name + "-wal")
-    journal = journal_path.read_bytes() if journal_path.exists() else b""
+    journal = b""
+    with contextlib.suppress(OSError):  # it need not be there, and one that cannot be read must not stop every start
+        journal = path.with_name(path.name + "-wal").read_bytes()
     newer = journal_pages(journal)
 
     def read(number: int) -> bytes:

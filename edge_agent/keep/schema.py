@@ -10,7 +10,7 @@ from importlib import resources
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from edge_agent.errors import Fatal
+from edge_agent.errors import Damaged, Fatal
 from edge_agent.keep.index import Index, Spans
 
 if TYPE_CHECKING:
@@ -76,7 +76,14 @@ def add_indexes(db: sqlite3.Connection) -> None:
 
 
 def load_index(db: sqlite3.Connection) -> Index:
-    """What the file offers."""
+    """What the file offers. Raises Damaged where nothing says of which run a batch is."""
+    try:
+        return _load_index(db)
+    except KeyError as error:
+        raise Damaged(f"spool: run {error} of a batch is gone; the next start sets the file aside") from None
+
+
+def _load_index(db: sqlite3.Connection) -> Index:
     index = Index()
     names = dict(db.execute("SELECT id, run FROM run"))
     size = "size" if _is_indexed(db) else "length(body)"

@@ -107,6 +107,9 @@ class Spool:
         found = schema.progress(db)
         db.executemany("DELETE FROM salvage WHERE file=?", [(file,) for file in found if file not in names])
         self.salvaged = {file: page for file, page in found.items() if file in names}
+        for wreck in reversed(self._wrecks):  # of two that know a device, the newer one
+            if wreck.name not in self.salvaged:
+                db.executemany("INSERT OR IGNORE INTO memory (device, text) VALUES (?, ?)", wreck.memory.items())
         for wreck in self._wrecks:
             self._take_over(db, wreck)
         # A run that died before its first seal left nothing to name; the one before it must still be named.
@@ -150,7 +153,6 @@ class Spool:
                 "INSERT OR IGNORE INTO run (run, boot, last, to_ms, clean, backsteps) VALUES (?, ?, ?, ?, ?, ?)",
                 wreck.runs,
             )
-            db.executemany("INSERT OR IGNORE INTO memory (device, text) VALUES (?, ?)", wreck.memory.items())
             db.execute("INSERT INTO salvage (file, page) VALUES (?, 0)", (wreck.name,))
             self.salvaged[wreck.name] = 0
         for span in wreck.readable(self.salvaged[wreck.name]):

@@ -28,7 +28,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -106,6 +107,26 @@ def _cut(message: Message, ranges: Sequence[tuple[int, int]]) -> list[Message]:
         else:
             left.append(replace(message, first=seq, last=seq, size=share, plain=plain))
     return left
+
+
+def _apart(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same seqs as rising ranges that do not overlap: none counts twice, and what an ack lists is looked up."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(found[-1][1], last))
+        else:
+            found.append((first, last))
+    return found
+
+
+def _hits(message: Message, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The parts of a message that ranges as `_apart` makes them name."""
+    for index in range(bisect_left(ranges, message.first, key=lambda each: each[1]), len(ranges)):
+        first, last = ranges[index]
+        if first > message.last:
+            return
+        yield max(first, message.first), min(last, message.last)
 
 
 class Flight:
@@ -233,21 +254,14 @@ class Flight:
 
     def confirmed(self, ack: Ack, now_s: float) -> list[Span]:
         """What an ack releases, as spans that were in flight; rejected batches are released, too: ingest keeps them."""
-        ranges = [*ack.stored, *((r.seq, r.seq) for r in ack.rejected)]
+        ranges = _apart([*ack.stored, *((r.seq, r.seq) for r in ack.rejected)])
         released: list[Span] = []
         kept: list[Message] = []
         newest = -1.0
         once: list[Mark] = []
         for message in self._messages:
-            hits = (
-                []
-                if message.run != ack.run or message.tries == 0
-                else [
-                    (max(a, message.first), min(b, message.last))
-                    for a, b in ranges
-                    if a <= message.last and b >= message.first
-                ]
-            )
+            ours = message.run == ack.run and message.tries > 0
+            hits = list(_hits(message, ranges)) if ours else []
             if not hits:
                 kept.append(message)
                 continue

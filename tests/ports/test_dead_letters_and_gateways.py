@@ -177,6 +177,54 @@ def test_a_flood_of_boards_does_not_grow_the_list_without_end(tmp_path: Path) ->
     assert len(gateways.read()[1]["gw-1"]) == PARKED_MAX
 
 
+def test_who_makes_up_a_board_for_each_message_does_not_keep_the_worker_at_the_file_or_fill_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateways = GatewaysFile(tmp_path / "gateways.json")
+    reads = 0
+    changed = gateways.changed
+
+    def counted(change: Any) -> dict[str, set[str]]:
+        nonlocal reads
+        reads += 1
+        return changed(change)
+
+    monkeypatch.setattr(gateways, "changed", counted)
+
+    async def main() -> None:
+        await gateways.admits("gw-1", "b0")
+        for number in range(1, 3000):
+            assert not await gateways.admits("gw-1", f"b{number}")
+        assert await gateways.admits("gw-1", "b0")
+        assert await gateways.admits("gw-2", "b0"), "another gateway is kept out by it"
+
+    asyncio.run(main())
+    assert reads < 5 * PARKED_MAX
+    assert len(caplog.records) <= PARKED_MAX
+
+
+def test_a_list_that_cannot_be_written_keeps_new_ones_waiting_and_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a full disk: the worker goes on for all that it knows."""
+    monkeypatch.setattr("ingest.gateways.READ_AGAIN_S", 0.0)
+    gateways = GatewaysFile(tmp_path / "gateways.json")
+    in_the_way = tmp_path / "gateways.json.new"
+
+    async def main() -> None:
+        assert await gateways.admits("gw-1", "b1")
+        in_the_way.mkdir()
+        assert not await gateways.admits("gw-2", "b2")
+        assert not await gateways.admits("gw-1", "b2")
+        assert await gateways.admits("gw-1", "b1")
+        in_the_way.rmdir()
+        assert await gateways.admits("gw-2", "b2")
+
+    asyncio.run(main())
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "make room" in caplog.text
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"gateways":{}}', '{"gateways":[],"parked":{}}'])
 def test_a_damaged_list_stops_the_worker_with_one_line_and_is_not_overwritten(text: str, tmp_path: Path) -> None:
     path = tmp_path / "gateways.json"

@@ -191,7 +191,8 @@ class Model:
         fate = candidates[0].fate
         chosen: list[Sealed] = []
         for batch in candidates:
-            if batch.fate == fate and (not chosen or chosen[-1].seq + 1 == batch.seq):
+            # What a digest stands in for hangs together, on one base.
+            if batch.fate == fate and (not chosen or (chosen[-1].seq + 1 == batch.seq and not batch.step)):
                 chosen.append(batch)
         for batch in chosen:
             batch.fate = EVICTED

@@ -46,6 +46,15 @@ def digest(
     scene.receipt("a", seq, from_, to, {"m1": m1, "m2": m2}, replaces=replaces)
 
 
+def told_by_run() -> Scene:
+    """A scene whose start record names its run, as that of every agent does."""
+    scene = Scene()
+    scene.start(0, run="a")
+    scene.schedule(0)
+    scene.batch("a", 1, 0, MINUTE)
+    return scene
+
+
 def rest(scene: Scene) -> Ledger:
     scene.batch("a", 5, 3 * MINUTE, 4 * MINUTE)
     return scene.audit(0, 4 * MINUTE)
@@ -58,6 +67,29 @@ def test_what_a_digest_counts_is_told_by_cause_and_its_witnesses_are_stored(scen
     assert fates(ledger, "m1") == {"stored": 2 * M1 + 4, "timeout": 6, "evicted": 2 * M1 - 6 - 4}
     assert fates(ledger, "m2") == {"stored": 2 * M2, "evicted": 2 * M2}
     assert [(gap.what, gap.first, gap.last, gap.why) for gap in ledger.gaps] == [("evicted", 2, 3, "digest 4")]
+
+
+def test_a_digest_that_counts_less_than_the_schedule_called_for_explains_only_what_it_counts() -> None:
+    """As one does that was made of half of the batches it names: the other half is gone."""
+    scene = told_by_run()
+    m1 = DeviceReceipt({"main": (M1, M1, {})}, 2, scene.zero + MINUTE + 1, scene.zero + MINUTE + 1)
+    scene.rows(METER, [MINUTE + 1])
+    m2 = DeviceReceipt({"slow": (2 * M2, 2 * M2, {})})
+    scene.receipt("a", 4, MINUTE, 3 * MINUTE, {"m1": m1, "m2": m2}, replaces=[("a", 2, 3)])
+    ledger = rest(scene)
+    assert not ledger.adds_up
+    (found,) = ledger.unexplained
+    assert (found.device, found.readings, found.first) == ("m1", M1, 4)
+    assert fates(ledger, "m1") == {"stored": 2 * M1 + 2, "evicted": M1 - 2, "unexplained": M1}
+    assert fates(ledger, "m2") == {"stored": 2 * M2, "evicted": 2 * M2}
+
+
+def test_a_digest_of_slots_off_the_grid_is_not_held_against_the_schedule() -> None:
+    scene = told_by_run()
+    m1 = DeviceReceipt({"main": (2 * M1 - 2, 2 * M1 - 2, {})})
+    m2 = DeviceReceipt({"slow": (2 * M2, 2 * M2, {})})
+    scene.receipt("a", 4, MINUTE, 3 * MINUTE, {"m1": m1, "m2": m2}, replaces=[("a", 2, 3)], off_grid=True)
+    assert rest(scene).adds_up
 
 
 def test_without_counts_the_schedule_tells_how_much_was_evicted(scene: Scene) -> None:

@@ -155,3 +155,23 @@ def test_a_spool_that_is_damaged_is_set_aside_whole_and_the_start_record_says_so
     records = {record["kind"]: record.get("data") for record in bodies[0]["records"]}
     assert records["start"]["damaged"] == "file is not a database"
     assert "stop" in records
+
+
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_more_devices_than_a_first_batch_can_tell_of_are_refused_before_any_is_read(
+    site: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    """Ingest would refuse the batch with the schedule, and the audit would expect nothing of this gateway."""
+    lines = "".join(f"  line-{bus}: {{type: modbus_tcp, host: 127.0.0.1, port: {502 + bus}}}\n" for bus in range(4))
+    name = "a-meter-with-a-name-that-says-where-it-stands-and-what-for"
+    devices = "".join(
+        f"  {name}-{n}: {{profile: eastron-sdm630, bus: line-{n % 4}, unit_id: {n // 4 + 1}}}\n" for n in range(600)
+    )
+    change(site, "  line: {type: modbus_tcp, host: 127.0.0.1}\n", lines)
+    change(site, "  m1: {profile: eastron-sdm630, bus: line}\n", devices)
+    assert main(["edge", verb, str(site)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = [line for line in said.err.splitlines() if "devices: what a run tells" in line]
+    assert "give some of them to another gateway" in line
+    assert not (site.parent / "spool.db").exists()

@@ -301,6 +301,30 @@ def test_a_digest_is_never_larger_than_what_ingest_takes() -> None:
     assert DIGEST_BYTES_MAX < BATCH_BYTES_MAX
 
 
+@pytest.mark.parametrize("off_grid", [False, True])
+def test_a_digest_says_where_its_slots_need_not_be_those_of_the_schedule(off_grid: bool) -> None:
+    rows = [Row(OLD, number, BASE, 1000, body(number)) for number in range(1, 5)]
+    rows[2].body.off_grid = off_grid
+    made, _ = digest_of(rows, FIELDS, Memory())
+    assert made.off_grid is off_grid
+    later = made.model_copy(update={"from_": made.to, "to": made.to + STEP, "off_grid": False})
+    assert merged([Row(NEW, 5, 0, 1000, made), Row(NEW, 6, 0, 1000, later)]).off_grid is off_grid
+    far = later.model_copy(update={"from_": made.to + 1})
+    assert merged([Row(NEW, 5, 0, 1000, made), Row(NEW, 6, 0, 1000, far)]).off_grid, "it counts nothing of the hole"
+
+
+@pytest.mark.parametrize("value", [1.7976931348623157e308, -1.7976931348623157e308, 1e306, 5e-324])
+def test_a_gauge_that_shows_the_largest_number_there_is_does_not_end_the_agent_for_good(value: float) -> None:
+    """As a torn register may. A full spool would meet it again at every start."""
+    t, column = [0, *[61_003] * 19], [value] * 20
+    device = Device(kind="meter", blocks=[Block(t=t, values={"flow": list(column)})])
+    row = Row(OLD, 1, BASE, 1000, Body(from_=0, to=HOUR_MS, devices={"m1": device}))
+    made, _ = digest_of([row], FIELDS, Memory())
+    assert write_body(made)
+    (said,) = made.devices["m1"].summary["flow"]
+    assert said[5] == pytest.approx(value)
+
+
 def test_a_total_that_fell_just_before_the_hour_keeps_its_doubt_in_the_next_one() -> None:
     def rows(first: int, last: int) -> list[Row]:
         found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from time import process_time
 
 import pytest
 
@@ -97,6 +98,26 @@ def test_an_ack_beyond_what_was_sent_releases_no_more_than_that() -> None:
     send(one, 5, 9, 0)
     assert one.confirmed(stored((1, 10**15)), 1) == [(RUNS[0], 5, 9)]
     assert one.batches == 0
+
+
+def test_ranges_that_overlap_confirm_each_batch_once() -> None:
+    one = flight()
+    send(one, 5, 9, 0)
+    released = one.confirmed(stored((8, 12), (5, 6), (6, 9), (5, 5), (8, 8)), 1)
+    assert sum(last - first + 1 for _, first, last in released) == 5
+    assert seqs(released) == {(RUNS[0], seq) for seq in range(5, 10)}
+    assert one.batches == 0
+
+
+def test_an_ack_of_as_many_ranges_as_it_can_hold_does_not_keep_the_agent_from_its_meters() -> None:
+    one = flight()
+    for first in range(1, 1024, 16):
+        send(one, first, first + 15, 0)
+    each = [(seq, seq) for seq in range(10**9, 10**9 + 12_000)] + [(1, 2000)] * 12_000
+    began_s = process_time()
+    released = one.confirmed(stored(*each), 1)
+    assert process_time() - began_s < 1
+    assert len(seqs(released)) == 1024
 
 
 def test_a_batch_in_the_middle_can_be_confirmed_alone() -> None:

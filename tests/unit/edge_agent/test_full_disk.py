@@ -105,6 +105,42 @@ def test_an_agent_that_starts_on_a_full_disk_can_still_send_and_delete(small_dis
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("left", [0, 4096])
+def test_a_ballast_of_which_a_power_cut_left_only_the_begin_is_put_there_anew(left: int, small_disk: Path) -> None:
+    """Its name is durable before its bytes are. Taken for whole, it would leave nothing to delete with."""
+    ballast = small_disk / "spool.db.ballast"
+    ballast.write_bytes(b"x" * left)
+
+    async def main() -> None:
+        spool = await opened(small_disk)
+        await spool.seal(batch(1, 500), [])
+        assert ballast.stat().st_size == BALLAST_BYTES
+        await spool.close()
+
+    asyncio.run(main())
+
+
+def test_a_ballast_that_cannot_be_given_up_is_a_full_disk_and_no_crash(small_disk: Path) -> None:
+    """As on a card that the kernel has made read-only."""
+
+    async def main() -> None:
+        spool = await opened(small_disk)
+        await spool.seal(batch(1, 500), [])
+        ballast = small_disk / "spool.db.ballast"
+        ballast.unlink()
+        ballast.mkdir()
+        _stuff(small_disk / "others")
+        with pytest.raises(DiskFull):
+            await set_aside_again_and_again(spool)
+        await spool.close()
+
+    async def set_aside_again_and_again(spool: Spool) -> None:
+        for _ in range(100):
+            await spool.set_aside((RUN, 1, 1), "x" * 100_000)
+
+    asyncio.run(main())
+
+
 def test_others_who_fill_the_disk_cost_no_batch_that_was_sealed_and_room_brings_it_back(small_disk: Path) -> None:
     async def main() -> None:
         spool = await opened(small_disk)

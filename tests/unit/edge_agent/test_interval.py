@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from data_contract.batch import Body, Record
+from data_contract.batch import BATCH_BYTES_MAX, Body, Record, write_body
 from data_contract.cause import Missing
 from data_contract.reading import Quality
 from data_contract.schedule import Poll, expected
-from edge_agent.keep.interval import Interval, Layout, Sample
+from edge_agent.keep.alarms import Alarms, Limit
+from edge_agent.keep.interval import RAISED_MAX, RAISED_TOLD_MAX, Interval, Layout, Sample
 
 POLLS = [
     Poll(device="m1", kind="bin", group="main", every_ms=1_000, fields=("a", "b")),
@@ -153,6 +154,43 @@ def test_a_record_is_kept_until_there_is_room_for_it() -> None:
     body = told(interval, 20_000)
     assert [record.kind for record in body.records] == ["start"]
     assert body.from_ == 0
+
+
+def dancing(interval: Interval, alarms: int) -> None:
+    """A value beyond its limit and within again, a minute apart: two alarms a time."""
+    for number in range(alarms):
+        due = 61_600 * (number + 1)
+        interval.add(POLLS[2], due, [sample(due, {"a": (float(1 - number % 2), GOOD)})], Counter())
+
+
+def test_alarms_of_days_without_room_fit_into_batches_that_ingest_takes_and_the_newest_are_told() -> None:
+    interval = Interval(from_=0, alarms=Alarms({("m2", "a"): Limit(low=None, high=0.5)}))
+    for _ in range(4):
+        dancing(interval, 1000)
+        told(interval, 10**8)
+        interval.refused(10**8)
+    told_of: list[int] = []
+    to = 2 * 10**8
+    while interval.urgent:
+        body = told(interval, to)
+        assert len(write_body(body)) < BATCH_BYTES_MAX / 4
+        told_of += [interval.from_ + record.t for record in body.records]
+        interval.sealed(to)
+        to += 1000
+    assert len(told_of) == RAISED_MAX
+    assert told_of[-1] == 61_600 * 1000, "the last that happened is what matters"
+
+
+def test_alarms_that_give_way_while_a_batch_is_written_take_none_with_them_that_was_not_told() -> None:
+    interval = Interval(from_=0, alarms=Alarms({("m2", "a"): Limit(low=None, high=0.5)}))
+    dancing(interval, RAISED_MAX)
+    first = told(interval, 10**9)
+    late = 61_600 * (RAISED_MAX + 1)
+    interval.add(POLLS[2], late, [sample(late, {"a": (1.0, GOOD)})], Counter())
+    interval.sealed(10**9)
+    second = told(interval, 2 * 10**9)
+    assert first.records[-1].t == 61_600 * RAISED_TOLD_MAX
+    assert 10**9 + second.records[0].t == 61_600 * (RAISED_TOLD_MAX + 1)
 
 
 def test_the_size_is_that_of_what_would_be_sealed() -> None:

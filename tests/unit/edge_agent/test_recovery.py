@@ -22,7 +22,7 @@ from edge_agent.keep.disk import FileDisk
 from edge_agent.keep.pages import LEAF, PAGE_BYTES, journal_pages
 from edge_agent.keep.salvage import Salvage
 from edge_agent.keep.spool import Sealed, Spool
-from edge_agent.keep.wreck import MISSING_SPANS_MAX, Recovered, longest
+from edge_agent.keep.wreck import MISSING_SPANS_MAX, Recovered, Wreck, longest
 from tests.twins.loop import run_virtual
 
 OLD, LATER, NOW = "a" * 32, "b" * 32, "c" * 32
@@ -51,7 +51,11 @@ def sealed(seq: int, chance: random.Random, *, dated: bool = True) -> Sealed:
 
 async def begin(path: Path, run: str, **more: Any) -> Spool:
     spool = Spool(disk=FileDisk(path=path, bytes_max=BYTES_MAX), run=run, boot=f"boot of {run[0]}", **more)
-    await spool.open()
+    try:
+        await spool.open()
+    except Fatal:
+        await spool.close()
+        raise
     return spool
 
 
@@ -245,10 +249,13 @@ def test_a_body_that_is_no_text_or_no_batch_any_more_stops_the_agent_once_and_no
 
     async def main() -> None:
         spool = await begin(path, NOW)
-        await spool.seal(sealed(1, random.Random(1)), [])
-        if seq != 6:
-            assert len(await spool.take((OLD, 10, 19))) == 10
-        await spool.take((OLD, seq, seq))
+        try:
+            await spool.seal(sealed(1, random.Random(1)), [])
+            if seq != 6:
+                assert len(await spool.take((OLD, 10, 19))) == 10
+            await spool.take((OLD, seq, seq))
+        finally:
+            await spool.close()
 
     with pytest.raises(Damaged) as told:
         asyncio.run(main())
@@ -539,3 +546,87 @@ def test_of_a_torn_journal_only_whole_transactions_count(tmp_path: Path) -> None
     assert journal_pages(journal[: ends[3] - 1]) == journal_pages(journal[: ends[2]])
     assert journal_pages(b"") == journal_pages(bytes(100)) == {}
     db.close()
+
+
+def test_a_batch_whose_run_is_not_named_any_more_stops_the_agent_once_and_not_at_every_start(path: Path) -> None:
+    """The card has changed the number of a run: no check of SQLite's can see it."""
+    before = rows(path)
+    db = sqlite3.connect(path)
+    db.execute("UPDATE run SET id=77 WHERE run=?", (OLD,))
+    db.commit()
+    db.close()
+    assert recovery.check(path) is None
+    with pytest.raises(Damaged, match="the next start sets the file aside"):
+        asyncio.run(begin(path, NOW))
+    damage, spool = start(path, run="d" * 32)
+    assert damage.what is not None
+    left = {key for key in before if key[0] == LATER}
+    assert left <= set(rows(path)), "batches of the other run are lost with it"
+    asyncio.run(spool.close())
+
+
+@pytest.mark.parametrize(
+    "code", [sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS]
+)
+def test_a_sector_that_cannot_be_read_is_damage_and_not_the_end_of_the_gateway(code: int, tmp_path: Path) -> None:
+    def unreadable(db: sqlite3.Connection) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = code
+        raise error
+
+    async def main() -> None:
+        disk = FileDisk(path=tmp_path / "spool.db", bytes_max=BYTES_MAX)
+        try:
+            with pytest.raises(Damaged):
+                await disk.run(unreadable)
+        finally:
+            await disk.close()
+
+    asyncio.run(main())
+    assert (tmp_path / "spool.db.suspect").exists()
+
+
+def test_a_journal_that_cannot_be_read_costs_what_is_in_it_and_no_start(path: Path) -> None:
+    before = rows(path)
+    kept = recovery.set_aside(path)
+    kept.with_name(kept.name + "-wal").unlink(missing_ok=True)
+    kept.with_name(kept.name + "-wal").mkdir()
+    assert recovery.open_wreck(kept).readable().count == len(before)
+
+
+def test_a_second_agent_on_one_spool_is_refused_and_the_first_one_goes_on(path: Path) -> None:
+    """It would take the first one's run, of which nothing is sealed yet, for one that is done with."""
+    before = set(rows(path))
+
+    async def main() -> None:
+        first = await begin(path, NOW)
+        with pytest.raises(Fatal, match="another agent works on"):
+            await begin(path, "e" * 32)
+        await first.seal(sealed(1, random.Random(1)), [])
+        await first.close()
+        after = await begin(path, "e" * 32)
+        assert set(after.held) >= {(NOW, 1)}
+        await after.close()
+
+    asyncio.run(main())
+    assert set(rows(path)) == before | {(NOW, 1)}
+
+
+def test_of_two_damaged_spools_the_newer_one_says_what_a_device_must_know(tmp_path: Path) -> None:
+    """The total of a bin would go back, and stamps that have been used would count as free."""
+    path, chance = tmp_path / "spool.db", random.Random(3)
+
+    async def life(run: str, seqs: range, wrecks: list[Wreck]) -> str:
+        spool = await begin(path, run, wrecks=wrecks)
+        known = spool.memory.get("bin-1", "")
+        for seq in seqs:
+            await spool.seal(sealed(seq, chance), [])
+        await spool.close()
+        return known
+
+    assert asyncio.run(life(OLD, range(1, 4), [])) == ""
+    for run, seqs, knew in ((LATER, range(10, 14), "after 3"), (NOW, range(20, 21), "after 13")):
+        (tmp_path / "spool.db.suspect").write_text("spoilt")
+        recovered = recovery.recover(path)
+        assert asyncio.run(life(run, seqs, list(recovered.wrecks))) == knew, "nothing has been carried over meanwhile"
+    assert len(recovered.wrecks) == 2

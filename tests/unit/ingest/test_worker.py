@@ -7,12 +7,14 @@ import logging
 import random
 import zlib
 from collections.abc import Callable, Coroutine, Sequence
+from time import process_time, time_ns
 from typing import Any
 
 import pytest
 
 from data_contract.batch import write_body
 from data_contract.message import BODY_BYTES_MAX, Row, pack
+from ingest.app import civil_us
 from ingest.ports import Delivery
 from ingest.worker import RETRY_MAX_S
 from series_store.table import Outcome, Refusal, Table
@@ -148,6 +150,21 @@ def test_a_stamp_that_cannot_be_right_is_kept_apart(off_ms: int, reason: str) ->
     cloud = play(script)
     assert cloud.acks[0].stored == ((1, 1),)
     assert reason in cloud.dead.letters[0].reason
+
+
+def test_a_batch_of_marks_under_stamps_that_are_refused_does_not_hold_up_everybody_else() -> None:
+    """As large as a batch may be: each row was once held against each mark, for half a minute."""
+    rows, marks = 32_000, 20_000
+    t = f"[{-(2**52)}{',0' * (rows - 1)}]"
+    payload = batch(f'"x":[1{",1" * (rows - 1)}]}},"quality":{{"x":[[1,1]{",[1,1]" * (marks - 1)}]', t=t)
+
+    async def script(cloud: Cloud) -> None:
+        began_s = process_time()
+        assert await cloud.confirm(payload)
+        assert process_time() - began_s < 4
+
+    (letter,) = play(script).dead.letters
+    assert len(letter.values) == rows + marks
 
 
 def test_a_device_that_calls_itself_what_only_the_store_may_is_kept_apart() -> None:
@@ -359,6 +376,15 @@ def test_the_times_of_receipts_rise_strictly_also_where_the_clock_stands_still()
         assert times == sorted(set(times))
 
     play(script)
+
+
+def test_the_clock_of_receipts_is_as_fine_as_their_times() -> None:
+    """Who counts by the millisecond meets his former life's receipts in it, should the clock be put back."""
+    now_us = civil_us()
+    seen = [now_us() for _ in range(2000)]
+    assert seen == sorted(seen)
+    assert len({at % 1000 for at in seen}) > 10
+    assert abs(seen[0] - time_ns() // 1000) < 60_000_000
 
 
 def test_full_dead_letters_hold_up_only_what_needs_them_and_ready_is_said_when_there_is_room(

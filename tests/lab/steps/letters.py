@@ -54,7 +54,8 @@ def audit_there(lab: Lab) -> str:
     expect(done.returncode == 0, f"exit code {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     for host in lab.gateways:
         expect(host.name in done.stdout, f"the audit does not speak of {host.name}")
-    return next((line.strip() for line in done.stdout.splitlines() if "stored" in line), "no line")
+    totals = [" ".join(line.split()) for line in done.stdout.splitlines() if line.startswith(("device ", "all "))]
+    return "; ".join(totals)
 
 
 def taken_away(lab: Lab) -> str:

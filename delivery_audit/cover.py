@@ -138,10 +138,19 @@ def _between(before: Life, after: Life, closing: Closing | None) -> Iterator[Spa
         yield Span(end_ms, begin_ms, Fate.LOST, run.run, why=why, began_ms=run.begin_ms)
         return
     down_ms = end_ms if run.clean else min(begin_ms, end_ms + before.plan.seal_ms(end_ms))
+    why = _on_another_card(run, after.run)
     if down_ms > end_ms:
-        yield Span(end_ms, down_ms, Fate.UNSEALED, run.run, began_ms=run.begin_ms)
+        yield Span(end_ms, down_ms, Fate.UNSEALED, run.run, why=why, began_ms=run.begin_ms)
     if begin_ms > down_ms:
-        yield Span(down_ms, begin_ms, Fate.DOWN, run.run, began_ms=run.begin_ms)
+        yield Span(down_ms, begin_ms, Fate.DOWN, run.run, why=why, began_ms=run.begin_ms)
+
+
+def _on_another_card(run: Run, after: Run) -> str:
+    """The mend, for a run that nobody has seen end: what it sealed and did not send may have gone with its card."""
+    if run.told or after.found in (None, run.run):
+        return ""
+    short = run.run[:8]
+    return f"the next card knows no run {short}: was it replaced, say so with `loopgauge audit close --run {short}`"
 
 
 def _inside(life: Life, fates: Fates) -> Iterator[Span]:

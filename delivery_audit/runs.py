@@ -37,6 +37,8 @@ class Run:
     """It found a damaged spool and does not know which run was before it."""
     told: bool = False
     """A later run on the same card tells how it ended."""
+    found: str | None = None
+    """The run that it found on its card, "" on an empty one; None where its start record has not arrived."""
 
     @property
     def missing(self) -> list[Range]:
@@ -98,6 +100,7 @@ def _run(
         damaged=bool(start and start.damaged),
         carried=tuple(start.carried) if start else (),
         forgot=bool(start and start.damaged and start.previous is None),
+        found=(start.previous.run if start.previous else "") if start else None,
     )
 
 

@@ -1,7 +1,8 @@
 """The folder of a worker's dead letters: lines in files that are appended to, or replaced as a whole, under one lock.
 
 `dead.jsonl` is the file that grows; when it is long enough it becomes `dead-000001.jsonl` and so on. The worker and an
-operator's command may work in the folder at the same time: whoever changes it holds the lock, for one file at a time.
+operator's command may work in the folder at the same time: whoever changes it holds the lock, for one file at a time,
+and whoever waits for it is the next one, however soon the other wants it again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from ingest.worker_folder import own_as, sync_names
 
 FILE_NAME = "dead.jsonl"
 LOCK_NAME = "dead.lock"
+TURN_NAME = "dead.turn"
+"""A lock that is held while waiting for the other one: a worker that keeps letter after letter lets the waiting in."""
 SEGMENT_BYTES_MIN = 4_000_000
 SEGMENTS = 100
 """A file grows to the hundredth part of what may lie there, at least to SEGMENT_BYTES_MIN."""
@@ -53,11 +56,13 @@ class LettersFolder:
 
     def closed(self) -> list[str]:
         """The same, after nothing more is appended to any of them: a name goes on meaning the same letters."""
+        if not self._is_there(self._folder):
+            return []
         path = self._folder / FILE_NAME
-        with self._locked(path, make=False):
+        with self._locked(path):
             if path.exists():
                 self._close_growing(path)
-        return self.segments()
+            return self.segments()
 
     def _paths(self) -> list[Path]:
         closed = sorted(self._folder.glob("dead-[0-9]*.jsonl"))
@@ -68,7 +73,8 @@ class LettersFolder:
         """Make letters durable, all of them or none."""
         data = b"".join(text.write(letter, at_ms) for letter in letters)
         path = self._folder / FILE_NAME
-        with self._locked(path, make=True):
+        self._make()
+        with self._locked(path):
             if path.exists() and path.stat().st_size >= self._segment_bytes:
                 self._close_growing(path)
             fresh = not path.exists()
@@ -109,9 +115,11 @@ class LettersFolder:
 
     def letters(self) -> Iterator[Kept]:
         """Every letter that lies there now, oldest first; what comes meanwhile is left out."""
+        if not self._is_there(self._folder):
+            return
         with ExitStack() as files:
             opened = []
-            with self._locked(self._folder, make=False):
+            with self._locked(self._folder):
                 for path in self._paths():
                     file = files.enter_context(path.open("rb"))
                     opened.append((file, os.fstat(file.fileno()).st_size))
@@ -134,7 +142,9 @@ class LettersFolder:
     def settle(self, segment: str, left: Mapping[str, Sequence[DeadLetter]], at_ms: int) -> int:
         """Put what is left of letters in their place, durably, and say how many lines there were of them."""
         path = self._folder / segment
-        with self._locked(path, make=False):
+        if not self._is_there(path):
+            return 0
+        with self._locked(path):
             if not path.exists():
                 return 0
             fresh = path.with_name(path.name + _NEW)
@@ -179,35 +189,47 @@ class LettersFolder:
             os.fsync(new.fileno())
         return taken, remain
 
+    def _make(self) -> None:
+        with _no_room(self._folder):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _is_there(self, path: Path) -> bool:
+        with _no_room(path):
+            return path.exists()
+
     @contextmanager
-    def _locked(self, about: Path, *, make: bool) -> Iterator[None]:
-        """Hold the lock; errors of the disk within are NoRoom about `about`."""
-        try:
-            if make:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._folder.exists():
-                yield
-                return
-            lock = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise NoRoom(f"dead_letters: {about}: {error.strerror}") from None
-        try:
-            own_as(self._folder, lock)
-            _wait_for(lock, self._folder)
+    def _locked(self, about: Path) -> Iterator[None]:
+        """Hold the lock of a folder that is there; errors of the disk within are NoRoom about `about`."""
+        with _no_room(about), ExitStack() as held:
+            turn, lock = self._open(TURN_NAME, held), self._open(LOCK_NAME, held)
+            end_s = time.monotonic() + LOCK_WAIT_S
+            self._wait_for(turn, end_s)
+            self._wait_for(lock, end_s)
+            fcntl.flock(turn, fcntl.LOCK_UN)
             yield
-        except OSError as error:
-            raise NoRoom(f"dead_letters: {about}: {error.strerror}") from None
-        finally:
-            os.close(lock)
+
+    def _open(self, name: str, held: ExitStack) -> int:
+        descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        held.callback(os.close, descriptor)
+        own_as(self._folder, descriptor)
+        return descriptor
+
+    def _wait_for(self, descriptor: int, end_s: float) -> None:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > end_s:
+                    raise NoRoom(
+                        f"dead_letters: {self._folder}: another program has held {LOCK_NAME} for too long"
+                    ) from None
+                time.sleep(_LOCK_LOOK_S)
 
 
-def _wait_for(lock: int, folder: Path) -> None:
-    end_s = time.monotonic() + LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > end_s:
-                raise NoRoom(f"dead_letters: {folder}: another program has held {LOCK_NAME} for too long") from None
-            time.sleep(_LOCK_LOOK_S)
+@contextmanager
+def _no_room(about: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NoRoom(f"dead_letters: {about}: {error.strerror}") from None

@@ -12,14 +12,34 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
 
 MARK_OF_FOLDER = {"e2e": "e2e", "chaos": "chaos", "e2e/deploy": "slow", "power": "slow"}
 MAY_BE_REFUSED = ("power", "e2e/test_slow_link.py")
 """Tests that need what no package brings: root, and a kernel that lets them mount, or make networks of their own."""
-TOGETHER = ("e2e/deploy", "faults")
-"""Folders whose tests share what is dear to make, or a table; elsewhere the tests of a file stay together."""
+TOGETHER = ("e2e/deploy",)
+"""Folders whose tests share what is dear to make; elsewhere the tests of a file stay together."""
+LONGEST_FIRST = (
+    "e2e/deploy",
+    "faults/test_seeds.py",
+    "chaos/test_storm.py",
+    "chaos/test_many_kills.py",
+    "e2e/test_city_days.py",
+    "e2e/test_demo.py",
+    "faults/test_planted.py",
+    "e2e/test_kills.py",
+    "e2e/test_slow_link.py",
+    "e2e/test_flood.py",
+    "e2e/test_fleet.py",
+    "faults/test_clock.py",
+)
+"""Groups that run for half a minute and more: begun last, one of them would keep one process busy alone."""
 TESTS = Path(__file__).parent
 
 
@@ -46,18 +66,37 @@ def _fail_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
     report.outcome = "failed"
 
 
+def _group(place: str) -> str:
+    """The group of a test by its file's place below TESTS."""
+    folders = [folder.as_posix() for folder in Path(place).parents]
+    return next((folder for folder in folders if folder in TOGETHER), place)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Set the mark of each folder, before `-m` selects by it, and the group that one process runs."""
-    for item in items:
-        if TESTS in item.path.parents:
-            place = item.path.relative_to(TESTS)
-            folders = [folder.as_posix() for folder in place.parents]
-            for folder in folders:
-                mark = MARK_OF_FOLDER.get(folder)
-                if mark is not None:
-                    item.add_marker(mark)
-            item.add_marker(pytest.mark.xdist_group(next((f for f in folders if f in TOGETHER), place.as_posix())))
+    """Set the mark of each folder, before `-m` selects by it, and begin with the groups that take longest."""
+    rank = {group: number for number, group in enumerate(LONGEST_FIRST)}
+    places = {item: item.path.relative_to(TESTS) for item in items if TESTS in item.path.parents}
+    for item, place in places.items():
+        for folder in place.parents:
+            mark = MARK_OF_FOLDER.get(folder.as_posix())
+            if mark is not None:
+                item.add_marker(mark)
+    groups = {item: _group(place.as_posix()) for item, place in places.items()}
+    items.sort(key=lambda item: rank.get(groups.get(item, ""), len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Groups as wholes, in the order of the tests. Not by `--dist loadgroup`: xdist 3.8 tells groups by an attribute
+    that tests of pytest 9.2 no longer have, and so deals out test by test, which makes everything dear twice.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False
+    groups = LoadScopeScheduling(config, log)
+    groups._split_scope = lambda nodeid: _group(nodeid.partition("::")[0].removeprefix("tests/"))
+    return groups
 
 
 @pytest.hookimpl(wrapper=True)

@@ -221,18 +221,20 @@ class Sender:
         if self._forecast is not None:
             self._forecast.connected(asyncio.get_running_loop().time())
         self._lanes.reconnected(self._spool.held.last(self._spool.run))
+        lost: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive(session), name="receive")
                 tasks.create_task(self._send(session), name="send")
         except* NotConnected as group:
-            error = group.exceptions[0]
-            raise NotConnected(str(error)) from error
+            lost = group.exceptions[0]  # raised behind: Python 3.11.2 makes a group of what is raised in here
         finally:
             self.connected = False
             self._suspicion.lost()
             if self._forecast is not None:
                 self._forecast.lost()
+        if lost is not None:
+            raise NotConnected(str(lost)) from lost
 
     async def _hand_over(self, session: Session, channel: Channel, payload: bytes, *, retain: bool = False) -> None:
         """Publish, at the cost of the budget. Raises NotConnected."""

@@ -152,7 +152,7 @@ def judge(line: Line, kills: Sequence[Kill]) -> str:
 
 
 def _bound(line: Line, gaps: Sequence[Mapping[str, Any]], kills: Sequence[Kill]) -> None:
-    """What an agent's kill costs is at most one seal interval, and the time until the next start."""
+    """What a kill of the agent costs is at most one seal interval, and the time until a start that seals anything."""
     slack_ms = SLACK_S * 1000 * line.speed
     deaths = [kill for kill in kills if kill.victim == "agent"]
     unsealed = [gap for gap in gaps if gap["what"] == "unsealed"]
@@ -162,8 +162,18 @@ def _bound(line: Line, gaps: Sequence[Mapping[str, Any]], kills: Sequence[Kill])
             continue
         cost_ms = line.seal_every_s * 1000 + slack_ms
         assert any(
-            kill.at_ms - gap["from_ms"] <= cost_ms and gap["to_ms"] <= kill.back_ms + slack_ms for kill in deaths
+            kill.at_ms - gap["from_ms"] <= cost_ms and gap["to_ms"] <= _back_ms(kill, deaths, cost_ms) + slack_ms
+            for kill in deaths
         ), f"{gap} is more than one seal interval and a downtime: {deaths}"
+
+
+def _back_ms(kill: Kill, deaths: Sequence[Kill], cost_ms: float) -> float:
+    """When the agent was back for good: a life that is ended before its first seal leaves no trace."""
+    back_ms = kill.back_ms
+    for later in sorted(deaths, key=lambda each: each.at_ms):
+        if back_ms <= later.at_ms <= back_ms + cost_ms:
+            back_ms = later.back_ms
+    return back_ms
 
 
 def _unexplained(line: Line, gaps: Sequence[Mapping[str, Any]], missing: Sequence[Row]) -> list[Row]:

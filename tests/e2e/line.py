@@ -187,11 +187,12 @@ class Line:
                 print(f"--- {name}\n{text[-4000:]}")
 
     def start(self) -> None:
-        """Make the store, then everything in the order of the flow: whoever is to hear it is there before it speaks."""
+        """Make the store, then start everything: whoever is to hear it is there before it speaks. The meters begin last
+        but one, since what is to happen to them happens so long after their begin, however slow the machine is."""
         made = run("store", "init", "--store", self.store)
         assert made.returncode == 0, made.stderr
-        self.meters.start()
         self.start_workers()
+        self.meters.start()
         self.agent.start()
 
     def start_workers(self) -> None:

@@ -70,7 +70,7 @@ def test_a_person_reads_every_indicator_with_its_target(day: Run) -> None:
 
 
 def test_with_the_broker_that_comes_along_nothing_is_missing_at_the_usual_speed(tmp_path: Path) -> None:
-    run = run_demo(tmp_path, "amqtt", "--for", "10s")
+    run = run_demo(tmp_path, "amqtt", "--for", "10s", "--history", "3")
     for period in ("readings", "history"):
         assert run.report[period]["missing"] == {}
         assert run.report[period]["duplicates"] == 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.lab.lab import Lab
-from tests.lab.steps import evidence, faults, fleet, keeping, secrets, set_up, versions
+from tests.lab.steps import evidence, faults, fleet, keeping, letters, operators, secrets, set_up, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,15 @@ STEPS = (
     Step("hung-bus", faults.hung_bus),
     Step("power-cut", faults.power_cut),
     Step("cable", faults.cable_pulled),
+    Step("broker-restart", faults.broker_restarts),
+    Step("commands", operators.commands),
+    Step("no-right", operators.no_right),
+    Step("dead-letters", letters.dead_letters),
+    Step("audit-there", letters.audit_there),
     Step("wrong-config", fleet.wrong_config),
     Step("joins", fleet.joins),
     Step("leaves", fleet.leaves),
+    Step("taken-away", letters.taken_away),
     Step("upgrade", versions.upgrade),
     Step("rollback", versions.roll_back),
     Step("new-card", fleet.new_card),

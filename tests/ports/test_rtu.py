@@ -198,7 +198,7 @@ def test_frames_are_apart_by_three_and_a_half_characters(play: Callable[..., Non
 def test_a_line_that_is_never_quiet_is_down_and_comes_back(
     play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rtu, "SILENCE_MIN_S", 0.1)  # so that a slow machine makes no quiet of its own
+    monkeypatch.setattr(rtu, "SILENCE_MIN_S", 0.5)  # so that a slow machine makes no quiet of its own
 
     async def script(line: RtuLine, bus: Bus) -> None:
         assert await check(bus, GOOD, 0) == "good"

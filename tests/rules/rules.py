@@ -122,6 +122,14 @@ def banned_calls(module: Module) -> list[str]:
     return found
 
 
+def raised_in_star(module: Module) -> list[str]:
+    """An error raised within `except*`: Python 3.11 up to 3.11.3, as Debian 12 has it, makes a group of it."""
+    return [
+        f"{module.path}:{line}: raise within except*: note the error there, and raise it behind the statement"
+        for line in module.raises_in_star()
+    ]
+
+
 def oversize(module: Module) -> list[str]:
     """A file or function that holds more than one idea can need."""
     found = []

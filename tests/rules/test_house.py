@@ -11,6 +11,7 @@ from tests.rules.rules import (
     foreign_libraries,
     mark_of,
     oversize,
+    raised_in_star,
     touched_world,
     wrong_directions,
 )
@@ -18,9 +19,10 @@ from tests.rules.tables import BANNED_IMPORTS, LIBRARIES, MARKS, MAY_SEE, PACKAG
 from tests.rules.tree import ROOT, Module, modules, parse
 
 Rule = Callable[[Module], list[str]]
+RULES = [wrong_directions, foreign_libraries, touched_world, banned_calls, raised_in_star, oversize]
 
 
-@pytest.mark.parametrize("rule", [wrong_directions, foreign_libraries, touched_world, banned_calls, oversize])
+@pytest.mark.parametrize("rule", RULES)
 def test_every_module_keeps_the_rule(rule: Rule) -> None:
     found = [line for module in modules(*PACKAGES) for line in rule(module)]
     assert not found, "\n" + "\n".join(found)
@@ -92,6 +94,7 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (banned_calls, "ingest/tables.py", "print('stored')"),
     (banned_calls, "ingest/app.py", "import importlib\nimportlib.import_module('x')"),
     (banned_calls, "ingest/app.py", "async def run(group):\n    group.create_task(work())"),
+    (raised_in_star, "ingest/app.py", "try:\n    run()\nexcept* OSError as group:\n    raise Lost() from group"),
     (oversize, "ingest/tables.py", "x = 1\n" * 401),
     (oversize, "ingest/tables.py", "def long():\n" + "    x = 1\n" * 61),
 ]
@@ -125,6 +128,7 @@ KEPT: list[tuple[Rule, str, str]] = [
     ),
     (banned_calls, "simulators/sensors.py", "import numpy as np\nchance = np.random.default_rng(7)"),
     (banned_calls, "ingest/app.py", "async def run(group):\n    group.create_task(work(), name='work')"),
+    (raised_in_star, "ingest/app.py", "try:\n    run()\nexcept* OSError:\n    raise"),
     (banned_calls, "loopgauge/cli/main.py", "print('stored')"),
     (banned_calls, "loopgauge/cli/main.py", "import importlib\nimportlib.import_module('x')"),
 ]

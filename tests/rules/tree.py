@@ -79,6 +79,12 @@ class Module(NamedTuple):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         ]
 
+    def raises_in_star(self) -> list[int]:
+        """Lines within `except*` that raise anything but what was caught."""
+        handlers = [each for node in ast.walk(self.tree) if isinstance(node, ast.TryStar) for each in node.handlers]
+        inside = [node for handler in handlers for node in ast.walk(handler)]
+        return [node.lineno for node in inside if isinstance(node, ast.Raise) and node.exc is not None]
+
     def _base(self, node: ast.ImportFrom) -> str:
         if not node.level:
             return node.module or ""

@@ -7,7 +7,7 @@ import time
 from tests.lab import network, store
 from tests.lab.host import Host
 from tests.lab.lab import EDGE, INGEST, INVENTORY, Lab
-from tests.lab.shell import expect, wait_for
+from tests.lab.shell import expect, tail, wait_for
 
 BACK_S_MAX = 240
 """A frozen program is back after its watchdog's time and a start; a hung one after the promise's time as well."""
@@ -102,3 +102,17 @@ def cable_pulled(lab: Lab) -> str:
     for name, number in before.items():
         lab.wait_for_readings(name, number)
     return lab.accounts()
+
+
+def broker_restarts(lab: Lab) -> str:
+    """The broker is started anew: nobody ends because of it, all are connected again, and readings go on."""
+    watched = [(lab.cloud, INGEST), *((host, EDGE) for host in lab.gateways)]
+    pids = [host.property_of(unit, "MainPID") for host, unit in watched]
+    before = {host.name: store.readings(host.name) for host in lab.gateways}
+    lab.cloud.sh("systemctl restart mosquitto.service")
+    for name, number in before.items():
+        lab.wait_for_readings(name, number)
+    for (host, unit), pid in zip(watched, pids, strict=True):
+        now = host.property_of(unit, "MainPID")
+        expect(now == pid, f"{host.name}: {unit} has ended\n{tail(host.journal(unit))}")
+    return f"{len(watched)} programs went on | {lab.accounts()}"

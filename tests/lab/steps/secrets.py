@@ -10,6 +10,7 @@ from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.lab.place import LOGS
 from tests.lab.shell import Failed, expect
+from tests.lab.steps.operators import OPERATORS
 
 PATTERNS = "/run/lab-patterns"
 READABLE = (
@@ -23,16 +24,18 @@ def hidden(lab: Lab) -> str:
     passwords = [path.read_text().split()[0] for path in sorted(store.SECRETS.iterdir()) if path.is_file()]
     expect(passwords and all(len(each) >= 16 for each in passwords), "no passwords, or short ones: nothing to look for")
     encoded = [text for each in passwords for text in encodings(each)]
-    keys = 0
+    operators = [body for path in sorted(OPERATORS.glob("*/*.key")) for body in key_bodies(path.read_text())]
+    expect(operators, "no operator has a key")
+    keys = len(operators)
     for host in lab.hosts.values():
         bodies = key_bodies(host.says("cat /etc/loopgauge/pki/*.key"))
         expect(bodies, f"{host.name}: no private key in /etc/loopgauge/pki")
         keys += len(bodies)
-        _expect_hidden(host, [*passwords, *encoded, *bodies])
-    own = key_bodies((store.FLEET / "pki" / "ca.key").read_text())
+        _expect_hidden(host, [*passwords, *encoded, *bodies, *operators])
+    own = operators + key_bodies((store.FLEET / "pki" / "ca.key").read_text())
     for log in sorted(LOGS.iterdir()):
         _expect_not_in(log, [*passwords, *own])
-    for path in (*store.SECRETS.iterdir(), store.FLEET / "pki" / "ca.key"):
+    for path in (*store.SECRETS.iterdir(), *OPERATORS.glob("*/*"), store.FLEET / "pki" / "ca.key"):
         expect(not path.stat().st_mode & 0o077, f"{path}: others may read it")
     return f"{len(passwords)} passwords, {keys} keys; {len(lab.hosts)} hosts and the controller's logs"
 

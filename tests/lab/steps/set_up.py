@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.lab import meters, plays
 from tests.lab.lab import CLOUD_UNITS, EDGE, Lab
+from tests.lab.shell import expect
 
 
 def boot(lab: Lab) -> str:
@@ -31,11 +32,17 @@ def second_run(lab: Lab) -> str:
     return str(lab.site(name="site-again").expect_nothing_changed())
 
 
+OF_OURS = "'loopgauge-*'"
+FAILURES = f"journalctl -q --no-pager -o short -u {OF_OURS} | grep -E \"result 'exit-code'|Traceback\" | tail -n 3"
+
+
 def units(lab: Lab) -> str:
-    """Every service runs, and systemd has nothing that failed."""
+    """Every service runs, systemd has nothing that failed, and no program has ever ended by an error of its own."""
     lab.cloud.expect_active(*CLOUD_UNITS)
     for host in lab.gateways:
         host.expect_active(EDGE)
     for host in lab.hosts.values():
         host.expect_healthy()
+        failures = host.sh(FAILURES, check=False).stdout.strip()
+        expect(not failures, f"{host.name}: {failures}")
     return f"cloud: {', '.join(CLOUD_UNITS)}; {', '.join(host.name for host in lab.gateways)}: {EDGE}"

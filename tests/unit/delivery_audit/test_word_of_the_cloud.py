@@ -182,6 +182,26 @@ def test_a_run_whose_successor_tells_how_it_ended_is_not_lost_in_between() -> No
     assert [gap[0] for gap in gaps(scene, scene.audit(0, 4 * MINUTE))] == ["unsealed", "down"]
 
 
+@pytest.mark.parametrize("known", ["nothing", "an older run", "this run", "not arrived"])
+def test_a_run_of_which_the_next_card_knows_nothing_is_named_with_the_mend(known: str) -> None:
+    scene = Scene()
+    begin(scene)
+    scene.batches(A, 1, 6, 0, MINUTE)
+    previous = {
+        "nothing": None,
+        "an older run": scene.previous("c" * 32, 0, 0, clean=True),
+        "this run": scene.previous(A, 6, MINUTE, clean=False),
+    }
+    if known in previous:
+        scene.start(3 * MINUTE, previous[known], run=B)
+    scene.schedule(3 * MINUTE)
+    scene.batches(B, 1, 6, 3 * MINUTE, 4 * MINUTE)
+    found = scene.audit(0, 4 * MINUTE).gaps
+    assert [gap.what for gap in found] == ["unsealed", "down"]
+    named = [f"`loopgauge audit close --run {A[:8]}`" in gap.why for gap in found]
+    assert named == [known in ("nothing", "an older run")] * 2
+
+
 def test_a_board_that_is_parked_is_set_aside_from_then_on_until_a_batch_of_it_is_let_in() -> None:
     scene = Scene()
     begin(scene)

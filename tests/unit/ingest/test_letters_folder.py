@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
@@ -16,6 +17,9 @@ from ingest.letters_folder import LettersFolder
 from ingest.ports import DeadLetter
 
 RUN = "a" * 32
+ROUNDS_MIN = 10
+LETTERS_MAX = 20_000
+"""Without a turn for whoever waits, a worker comes to this end; with one, after some dozens."""
 
 
 def letter(seq: int, reason: str = "schema", line: str = "[1,0,{}]") -> DeadLetter:
@@ -105,32 +109,62 @@ def test_who_appends_and_who_rewrites_at_once_lose_nothing(
 ) -> None:
     monkeypatch.setattr(letters_folder, "LOCK_WAIT_S", 60.0)
     small._bytes_max = 10_000_000
-    stop = threading.Event()
+    kept: list[int] = []
     dropped: list[int] = []
 
-    def operator() -> None:
-        """Drops every letter with an even number, again and again, through an object of its own."""
-        other = LettersFolder(folder=small._folder, bytes_max=10_000_000)
-        while not stop.is_set():
-            for name in other.closed():
-                even = {kept.id: () for kept in other.find(name, lambda kept: kept.letter.seq % 2 == 0)}
-                if even:
-                    dropped.append(other.settle(name, even, 9))
+    def worker() -> None:
+        """Keeps letter after letter, without a pause, until the operator has come between them often enough."""
+        while len(dropped) < ROUNDS_MIN and len(kept) < LETTERS_MAX:
+            small.keep([letter(len(kept) + 1)], len(kept) + 1)
+            kept.append(len(kept) + 1)
 
-    thread = threading.Thread(target=operator)
+    def drop_the_even() -> None:
+        """Drops what has an even number, in every file, through an object of the operator's own."""
+        other = LettersFolder(folder=small._folder, bytes_max=10_000_000)
+        for name in other.closed():
+            even = {found.id: () for found in other.find(name, lambda found: found.letter.seq % 2 == 0)}
+            if even:
+                dropped.append(other.settle(name, even, 9))
+
+    thread = threading.Thread(target=worker)
     thread.start()
-    for seq in range(1, 400):
-        small.keep([letter(seq)], seq)
-    stop.set()
-    thread.join()
-    left = seqs(small)
-    assert [seq for seq in left if seq % 2] == list(range(1, 400, 2))
-    assert sum(dropped) == 399 - len(left) > 10, "hardly anything was dropped meanwhile: the test shows nothing"
+    while thread.is_alive():
+        drop_the_even()
+    between = len(dropped)
+    drop_the_even()
+    assert seqs(small) == kept[::2], "each odd number once, in order"
+    assert sum(dropped) == len(kept) // 2
+    assert between >= ROUNDS_MIN, f"the operator waited while {len(kept)} letters were kept"
+
+
+def test_whoever_waits_comes_before_the_next_letter_of_who_had_the_lock(
+    small: LettersFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(letters_folder, "LOCK_WAIT_S", 60.0)
+    small.keep([letter(1)], 7)
+    with small._locked(small._folder):
+        operator = threading.Thread(target=LettersFolder(folder=small._folder, bytes_max=10_000).closed)
+        operator.start()
+        while not _is_held(small._folder / letters_folder.TURN_NAME):
+            assert operator.is_alive(), "it did not wait"
+    small.keep([letter(2)], 8)
+    operator.join()
+    assert small.segments() == ["dead-000001.jsonl", "dead.jsonl"], "the worker went before it again"
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether somebody holds a lock now."""
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_a_program_that_holds_the_lock_for_ever_holds_up_nobody(small: LettersFolder) -> None:
     small.keep([letter(1)], 7)
-    with small._locked(small._folder, make=False):
+    with small._locked(small._folder):
         other = LettersFolder(folder=small._folder, bytes_max=10_000)
         with pytest.raises(NoRoom, match=r"dead\.lock for too long"):
             other.keep([letter(2)], 8)

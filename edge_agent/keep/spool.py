@@ -151,6 +151,7 @@ class Spool:
                 wreck.runs,
             )
             db.executemany("INSERT OR IGNORE INTO memory (device, text) VALUES (?, ?)", wreck.memory.items())
+            room.adopt(db, wreck.plans)
             db.execute("INSERT INTO salvage (file, page) VALUES (?, 0)", (wreck.name,))
             self.salvaged[wreck.name] = 0
         for span in wreck.readable(self.salvaged[wreck.name]):

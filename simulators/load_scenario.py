@@ -8,6 +8,7 @@ from pathlib import Path
 
 from device_profiles.profile import Profile
 from simulators import crosscheck
+from simulators.checked_scenario import CheckedScenario
 from simulators.scenario import Scenario
 from yaml_models.bad_file import BadFile
 from yaml_models.explain import suggest
@@ -45,7 +46,7 @@ def find(name_or_path: str) -> Path:
 
 def load_scenario(path: Path, load_profile: Callable[[str], Profile]) -> Loaded:
     """Read and check the scenario at `path`. BadFile names file, line, key and mend of what is wrong in it."""
-    parsed = parse_with_lines(read_text(path), Scenario, file=str(path))
+    parsed = parse_with_lines(read_text(path), CheckedScenario, file=str(path))
     profiles = _profiles(parsed, load_profile)
     for at, problem, mend in crosscheck.against_profiles(parsed.model, profiles):
         raise parsed.bad(dotted(at), problem, mend)
@@ -59,7 +60,7 @@ def with_seed(loaded: Loaded, seed: int) -> Loaded:
     return Loaded(loaded.scenario.model_copy(update={"seed": seed}), loaded.profiles)
 
 
-def _profiles(parsed: Parsed[Scenario], load_profile: Callable[[str], Profile]) -> dict[str, Profile]:
+def _profiles(parsed: Parsed[CheckedScenario], load_profile: Callable[[str], Profile]) -> dict[str, Profile]:
     found: dict[str, Profile] = {}
     for device, meter in parsed.model.meters.items():
         if meter.profile not in found:

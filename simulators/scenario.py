@@ -1,16 +1,15 @@
 """The model of a scenario: one YAML file says what exists in a simulated world, how it is metered, what goes wrong.
 
-Everything that follows from it is drawn from its seed; the world begins at its origin, with its totals at 0.
+Everything that follows from it is drawn from its seed; the world begins at its origin, with its totals at 0. Whether
+its parts fit together is looked at one floor up, in checked_scenario.py.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic import Field
 
-from simulators import crosscheck
 from simulators.parts.areas import Area
 from simulators.parts.base import Id, PartModel
 from simulators.parts.calendar import Calendar
@@ -58,13 +57,3 @@ class Scenario(PartModel):
     def gateway_of(self, device: str) -> str:
         """The gateway that is meant to read `device`."""
         return self.meters[device].gateway or self.gateway
-
-    @model_validator(mode="after")
-    def _hangs_together(self) -> Self:
-        found = [
-            InitErrorDetails(type="value_error", loc=at, input=None, ctx={"error": ValueError(f"{problem}; {mend}")})
-            for at, problem, mend in crosscheck.mistakes(self)
-        ]
-        if found:
-            raise ValidationError.from_exception_data("Scenario", found)
-        return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_agent.config import EdgeConfig
 from edge_agent.keep import recovery
+from edge_agent.keep.wreck import Wreck
 from tests.faults.gateway import Gateway
 from tests.faults.storm import Aim, Fault, Storm
 from tests.twins.clock import civil_ms
@@ -97,7 +98,7 @@ async def torn_write(storm: Storm, aim: Aim) -> None:
 
 # A card that goes takes with it which stamps a lying clock has used ahead of its time: a limit that docs/delivery.md
 # tells of. So the faults of cards leave gateways alone whose clock has lied, and a clock that is put back those whose
-# card has forgotten.
+# card has forgotten. Nor does a card keep a batch and lose only when it was: that would be dated once more.
 
 
 def _took(gateway: Gateway, *, kept: set[tuple[str, int]], known: bool) -> None:
@@ -110,6 +111,15 @@ def _took(gateway: Gateway, *, kept: set[tuple[str, int]], known: bool) -> None:
         gateway.gone |= {run for run, _ in held}
 
 
+def _forgot_dates(gateway: Gateway) -> bool:
+    """Whether its card still has a batch as it was before it was dated, and no longer as it was sent."""
+    data = gateway.path.read_bytes()
+    pages = -(-len(data) // PAGE_BYTES)
+    wreck = Wreck(name="", pages=pages, read=lambda number: data[(number - 1) * PAGE_BYTES : number * PAGE_BYTES])
+    undated = {(row.run, row.seq) for row in wreck.rows(0, pages) if row.base_ms is None}
+    return any(gateway.sealed[key].base_ms is not None for key in undated)
+
+
 async def damaged_card(storm: Storm, aim: Aim) -> None:
     """What the power cut leaves can no longer be read."""
     with storm.some_gateway(honest=True) as gateway:
@@ -120,7 +130,7 @@ async def damaged_card(storm: Storm, aim: Aim) -> None:
         whole = left.get("", b"")
         torn = whole[: len(whole) // storm.rng.randint(2, 9)]
         put(gateway.path, {"": storm.rng.choice([torn, storm.rng.randbytes(200) + whole[200:]])})
-        if recovery.check(gateway.path) is None:
+        if recovery.check(gateway.path) is None or _forgot_dates(gateway):
             put(gateway.path, {"": b"no database at all"})
         _took(gateway, kept=set(), known=True)
         await storm.wait(0.1, 60)

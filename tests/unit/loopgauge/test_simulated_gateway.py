@@ -101,6 +101,14 @@ def sealed(spool: Path) -> dict[str, list[float | None]]:
     return found
 
 
+def _sealed_so_far(spool: Path) -> list[float | None]:
+    """Nothing before the agent has made its spool."""
+    try:
+        return sealed(spool).get("raw_count", [])
+    except sqlite3.OperationalError:
+        return []
+
+
 def test_what_the_agent_seals_is_what_the_world_served_to_the_chip(tmp_path: Path, programs: Programs) -> None:
     (tmp_path / "scales.yaml").write_text(SCENARIO)
     record, ports = tmp_path / "record.db", tmp_path / "ports.json"
@@ -113,7 +121,9 @@ def test_what_the_agent_seals_is_what_the_world_served_to_the_chip(tmp_path: Pat
         assert world.poll() is None
         time.sleep(0.05)
     gateway = programs.start("simulate", "gateway", site(tmp_path), "--feed", ports)
-    time.sleep(6)
+    deadline = time.monotonic() + 60
+    while len(_sealed_so_far(tmp_path / "spool.db")) < 3 and time.monotonic() < deadline:
+        time.sleep(0.5)
     programs.end(gateway)
     stored = sealed(tmp_path / "spool.db")
     served = Record.open_readonly(record)

@@ -10,8 +10,8 @@ from device_profiles.library import Library
 from edge_agent.config import EdgeConfig, Hx711Config, ModbusTcpConfig
 from edge_agent.site_plan import load_devices
 from loopgauge.demo import sites
+from simulators.checked_scenario import CheckedScenario
 from simulators.load_scenario import Loaded, find, load_scenario
-from simulators.scenario import Scenario
 
 CELL = {"load_cell": {"zero_counts": 1, "counts_per_kg": 9}}
 
@@ -68,7 +68,7 @@ def test_a_bin_is_weighed_by_its_gross_load_less_its_own_tare(city: Loaded) -> N
 def test_no_two_load_cells_of_a_gateway_share_a_pin() -> None:
     chips = {f"c{n}": {"profile": "avia-hx711", "fields": {"raw_count": "b.gross_kg"}, **CELL} for n in range(8)}
     bins = {"b": {"material": "paper", "capacity_kg": 100, "deposits_per_day": 50, "empty_hour": 5}}
-    scenario = Scenario.model_validate({"scenario": "chips", "bins": bins, "meters": chips})
+    scenario = CheckedScenario.model_validate({"scenario": "chips", "bins": bins, "meters": chips})
     city = Loaded(scenario, {"avia-hx711": Library().load("avia-hx711")})
     config = EdgeConfig.model_validate(site_of(city, "gw-1"))
     buses = [bus for bus in config.buses.values() if isinstance(bus, Hx711Config)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from device_profiles.profile import Profile
+from simulators.checked_scenario import CheckedScenario
 from simulators.load_scenario import Loaded
 from simulators.scenario import Scenario
 from simulators.world.world import World
@@ -114,7 +115,7 @@ def city(**changes: Any) -> dict[str, Any]:
 
 
 def city_scenario(**changes: Any) -> Scenario:
-    return Scenario.model_validate(city(**changes))
+    return CheckedScenario.model_validate(city(**changes))
 
 
 def city_loaded(**changes: Any) -> Loaded:

@@ -6,6 +6,7 @@ from typing import Any
 
 from device_profiles.profile import Profile
 from simulators.app import build_units
+from simulators.checked_scenario import CheckedScenario
 from simulators.devices.unit import Unit
 from simulators.load_scenario import Loaded
 from simulators.scenario import Scenario
@@ -102,7 +103,7 @@ def plant(**changes: Any) -> dict[str, Any]:
 
 
 def scenario(**changes: Any) -> Scenario:
-    return Scenario.model_validate(plant(**changes))
+    return CheckedScenario.model_validate(plant(**changes))
 
 
 def loaded(**changes: Any) -> Loaded:

@@ -6,9 +6,9 @@ from typing import Any
 
 from device_profiles.profile import Profile
 from simulators.app import build_units
+from simulators.checked_scenario import CheckedScenario
 from simulators.devices.unit import Unit
 from simulators.load_scenario import Loaded
-from simulators.scenario import Scenario
 from simulators.world.world import World
 from tests.unit.simulators.plant import ORIGIN_MS, field
 
@@ -70,7 +70,7 @@ def meter(**changes: Any) -> dict[str, Any]:
 
 def made(entry: dict[str, Any], *faults: dict[str, Any], feed_m3_h: float = 36.0) -> tuple[Unit, World]:
     """The unit `m` and its world: a train that takes in 36 m3/h, night and day, unless told otherwise."""
-    scenario = Scenario.model_validate(
+    scenario = CheckedScenario.model_validate(
         {
             "scenario": "test",
             "seed": 3,

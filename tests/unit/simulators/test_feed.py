@@ -16,6 +16,7 @@ import pytest
 
 from device_profiles.library import Library
 from simulators.app import build_units, serve
+from simulators.checked_scenario import CheckedScenario
 from simulators.chips.feed import CONNECTIONS_MAX, LINE_BYTES_MAX, RECONNECT_S, REPLY_S, FeedClient, FeedServer
 from simulators.chips.hx711 import Hx711Chip
 from simulators.chips.sensed import Sensed
@@ -24,7 +25,6 @@ from simulators.devices.unit import Unit
 from simulators.faults import FaultPlan
 from simulators.load_scenario import Loaded
 from simulators.parts.fault import Fault
-from simulators.scenario import Scenario
 from simulators.truth.record import Record, RecordWriter
 from simulators.world.world import World as TheWorld
 
@@ -311,7 +311,7 @@ def test_a_world_that_drips_for_ever_costs_a_finite_time() -> None:
 
 
 def test_a_world_says_where_its_chips_are_fed(tmp_path: Path) -> None:
-    scenario = Scenario.model_validate(
+    scenario = CheckedScenario.model_validate(
         {
             "scenario": "scales",
             "bins": {
@@ -397,7 +397,7 @@ def test_a_chip_without_power_is_off_and_settles_when_it_is_back(tmp_path: Path)
 
 def cell(*faults: dict[str, Any]) -> Any:
     """The unit of a load cell that bears a bin, with faults."""
-    scenario = Scenario.model_validate(
+    scenario = CheckedScenario.model_validate(
         {
             "scenario": "cell",
             "bins": {

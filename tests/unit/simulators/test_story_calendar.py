@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulators.scenario import Scenario
+from simulators.checked_scenario import CheckedScenario
 from simulators.story.calendar import DAY_MS, HOUR_MS, Calendar, instant_ms, iso, offset_ms_of
 from tests.unit.simulators.city import city_scenario
 
@@ -40,6 +40,6 @@ def test_the_zone_is_what_most_parts_say() -> None:
     assert offset_ms_of(city_scenario()) == 8 * HOUR_MS
     west = {"feed_m3_h": 9, "day": {"utc_offset_h": -3.5}}
     plan = {"scenario": "s", "trains": {"a": west, "b": west, "c": {"feed_m3_h": 9}}, "meters": {"m": {"profile": "p"}}}
-    offset_ms = offset_ms_of(Scenario.model_validate(plan))
+    offset_ms = offset_ms_of(CheckedScenario.model_validate(plan))
     assert offset_ms == round(-3.5 * HOUR_MS)
     assert iso(0, offset_ms) == "1969-12-31T20:30:00-03:30"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from device_profiles.library import Library
+from simulators.checked_scenario import CheckedScenario
 from simulators.load_scenario import find, load_scenario
-from simulators.scenario import Scenario
 from simulators.story.happenings import Happening, faults, happenings, told_by
 from simulators.world.world import World
 from tests.unit.simulators.plant import ORIGIN_MS, fault, scenario
@@ -81,7 +81,7 @@ def test_every_lid_that_opens_closes_again_and_is_open_in_between() -> None:
 
 def test_cleanings_of_membranes_are_events() -> None:
     text = {"scenario": "s", "trains": {"t": {"feed_m3_h": 40, "ro": {"fouling": {"clean_every_days": 2}}}}}
-    plan = Scenario.model_validate(text | {"meters": {"m": {"profile": "p"}}})
+    plan = CheckedScenario.model_validate(text | {"meters": {"m": {"profile": "p"}}})
     world = World(scenario=plan, origin_ms=BEGIN_MS)
     days = [BEGIN_MS + n * DAY_MS for n in range(8)]  # membranes are cleaned at midnight, where two days meet
     found = [each for n in range(7) for each in happenings(world, world.names, days[n], days[n + 1])]

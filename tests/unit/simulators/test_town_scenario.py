@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from device_profiles.library import Library
+from simulators.checked_scenario import CheckedScenario
 from simulators.load_scenario import load_scenario
-from simulators.scenario import Scenario
 from simulators.truth.figures import Truth
 from simulators.truth.ratios import ratios
 from simulators.truth.record import Record, RecordWriter
@@ -202,7 +202,7 @@ def test_what_a_record_keeps_of_a_town_is_the_same_town(tmp_path: Path) -> None:
         written = scenario.model_dump_json(exclude_unset=True)
         texts = (written,) if '"ro"' in written else (written, scenario.model_dump_json())
         for text in texts:
-            again = Scenario.model_validate_json(text)
+            again = CheckedScenario.model_validate_json(text)
             assert again == scenario
             worlds = [World(scenario=each, origin_ms=MIDNIGHT_MS) for each in (scenario, again)]
             for name in ("works.mill.flow_m3_h", "paper-1.content_kg", "train-1.permeate.volume_m3"):

@@ -11,6 +11,7 @@ import pytest
 from data_contract.civil import ScaledClock
 from device_profiles.library import Library
 from simulators.app import begin_record
+from simulators.checked_scenario import CheckedScenario
 from simulators.clock import CivilClock
 from simulators.load_scenario import find, load_scenario
 from simulators.story.app import write_story
@@ -139,7 +140,8 @@ def test_the_record_of_a_train_with_membranes_can_be_read_again(tmp_path: Path) 
     begin_record(writer, tmp_path / "r.db", plan, CivilClock(scaled=ScaledClock.parse(None)))
     writer.close()
     kept = Record.open_readonly(tmp_path / "r.db")
-    assert Truth(record=kept).scenario == plan
+    found = Truth(record=kept).scenario
+    assert CheckedScenario.model_validate_json(found.model_dump_json(exclude_unset=True)) == plan
     kept.close()
 
 

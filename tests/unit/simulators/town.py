@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from simulators.checked_scenario import CheckedScenario
 from simulators.scenario import Scenario
 from simulators.world.world import World
 from tests.unit.simulators.plant import plant
@@ -87,7 +88,7 @@ def town(**changes: Any) -> dict[str, Any]:
 
 
 def town_scenario(**changes: Any) -> Scenario:
-    return Scenario.model_validate_json(json.dumps(town(**changes)))
+    return CheckedScenario.model_validate_json(json.dumps(town(**changes)))
 
 
 def town_world(origin_ms: int = MIDNIGHT_MS, **changes: Any) -> World:

@@ -218,9 +218,8 @@ class Agent:
         except DiskFull as error:
             raise Fatal(f"spool.file: no room to begin ({error}); free some space or raise spool.bytes_max") from None
         self._lanes.recall(read_held(self.spool.memory.get(HELD, "")))
-        clock = self._ports.clock
+        clock, every_ms = self._ports.clock, self.schedule.seal_every_ms
         mono = clock.mono_ms()
-        every_ms = self.schedule.seal_every_ms
         timeline = Timeline(mono_ms=mono, civil=clock.civil(), past=self.spool.past, late_ms=2 * every_ms)
         interval = self._interval(mono)
         paces = {
@@ -233,7 +232,12 @@ class Agent:
         pollers |= self._pollers(paces, interval, report)
         sealer = self._sealer(timeline, interval, paces, pollers)
         obeyer = self._obeyer = Obeyer(
-            commands=self.commands, sender=self.sender, sealer=sealer, pollers=pollers, stop=stop
+            commands=self.commands,
+            sender=self.sender,
+            sealer=sealer,
+            pollers=pollers,
+            stop=stop,
+            promise=self._promise("obey"),
         )
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -244,8 +248,7 @@ class Agent:
                 ]
                 polling = [tasks.create_task(self._kept(t, poller.run()), name=t) for t, poller in pollers.items()]
                 sealing = tasks.create_task(self._kept("seal", sealer.run()), name="seal")
-                salvage = Salvage(spool=self.spool, recovered=self._recovered, look=self.sender.look)
-                salvaging = tasks.create_task(salvage.run(), name="salvage")
+                salvaging = tasks.create_task(self._kept("carry", self._salvage("carry").run()), name="carry")
                 sending = tasks.create_task(self._kept("send", self.sender.run()), name="send")
                 await asyncio.sleep(0)
                 self._notifier.ready()
@@ -256,8 +259,7 @@ class Agent:
                 await asyncio.gather(*polling)
                 sealer.stop()
                 await sealing
-                now = clock.mono_ms()
-                await sealer.finish(min([now, *(pace.watermark() for pace in paces.values())]))
+                await sealer.finish(min([clock.mono_ms(), *(pace.watermark() for pace in paces.values())]))
                 await self.sender.flush(STOP_WAIT_S)
                 for task in (sending, salvaging, *watching):
                     task.cancel()
@@ -265,6 +267,9 @@ class Agent:
                 await self.spool.forget(self.sender.confirmed())
         finally:
             await self._close()
+
+    def _salvage(self, task: str) -> Salvage:
+        return Salvage(spool=self.spool, recovered=self._recovered, look=self.sender.look, promise=self._promise(task))
 
     async def _kept(self, task: str, work: Awaitable[None]) -> None:
         """Who has come to an end promises nothing more."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 
 from data_contract.control import REPLY_BYTES_MAX, Reply, Verb, write
 from data_contract.topics import Channel
@@ -27,7 +28,9 @@ HEAD_BYTES_MAX = 1024
 
 
 class Obeyer:
-    """`stop`: set by a restart. Everything else belongs to the running agent."""
+    """`stop`: set by a restart; `promise`: told before each wait how long it may take at most, in real s. All else
+    belongs to the running agent.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,9 @@ class Obeyer:
         sealer: Sealer,
         pollers: Mapping[str, Poller],
         stop: asyncio.Event,
+        promise: Callable[[float], None],
     ) -> None:
+        self._promise = promise
         self._commands = commands
         self._sender = sender
         self._sealer = sealer
@@ -49,10 +54,12 @@ class Obeyer:
     async def run(self) -> None:
         """Obey until cancelled."""
         while True:
+            self._promise(math.inf)
             await self._sender.commanded.wait()
             self._sender.commanded.clear()
             while (order := self._commands.next()) is not None:
                 log.info("command %s, by %s", order.verb, order.command.by or "nobody named")
+                self._promise(OBEY_S_MAX + FLUSH_S_MAX + GOODBYE_S_MAX)
                 reply = await self._obey(order)
                 log.info("command %s: %s", order.verb, reply.text)
                 self._sender.say(Channel.REPLY, write(reply))

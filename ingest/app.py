@@ -14,13 +14,14 @@ from data_contract import control
 from data_contract.civil import CLOCK_VARIABLE, ScaledClock
 from data_contract.topics import READY
 from ingest import report
+from ingest.bounds import Bounds
 from ingest.config import IngestConfig, MetricsConfig
 from ingest.consumer import MqttConsumer
 from ingest.dead_letters import FolderDeadLetters
 from ingest.desk import Desk
-from ingest.devices import DevicesFolder
 from ingest.errors import Fatal
 from ingest.gateways import GatewaysFile
+from ingest.names_folder import NamesFolder
 from ingest.requests_folder import RequestsFolder
 from ingest.share import SHARE, read_share
 from ingest.worker import Worker
@@ -64,6 +65,7 @@ class _Parts:
             waiting_gateways=queue.lanes,
             dropped=queue.dropped,
             counts=self.worker.counts,
+            refused_names=self.worker.refused_names,
             away=self.worker.away,
             tally=self.worker.tally,
             dead_letters=self.dead.kept,
@@ -121,7 +123,7 @@ async def run(
         gateways=gateways,
         now_us=now_us,
         promises=promises,
-        devices=DevicesFolder(gateways_file=gateways.path, per_gateway_max=config.devices_per_gateway_max),
+        bounds=_bounds(config, gateways.path),
     )
     desk = Desk(worker=worker, dead=dead, requests=RequestsFolder(folder=folder), promises=promises)
     parts = _Parts(version, config.worker, consumer, worker, dead, gateways, promises, now_us)
@@ -141,6 +143,17 @@ async def run(
             await _end(consumer, writer, promises)
             for each in beside:
                 each.cancel()
+
+
+def _bounds(config: IngestConfig, gateways_file: Path) -> Bounds:
+    most = {
+        "devices": config.devices_per_gateway_max,
+        "kinds": config.kinds_per_gateway_max,
+        "fields": config.fields_per_gateway_max,
+    }
+    return Bounds(
+        **{what: NamesFolder(gateways_file=gateways_file, what=what, per_gateway_max=most[what]) for what in most}
+    )
 
 
 async def _end(consumer: MqttConsumer, writer: Writer, promises: Promises) -> None:

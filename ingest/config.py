@@ -86,6 +86,14 @@ class IngestConfig(_Model):
         default=1000,
         description="names of devices that one gateway may bring into the store, which indexes each of them for good",
     )
+    kinds_per_gateway_max: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=100,
+        description="kinds of devices and of records that one gateway may bring into the store; an agent has some 20",
+    )
+    fields_per_gateway_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=20_000,
+        description="fields that one gateway may bring into the store, those of each device counted for themselves",
+    )
     metrics: MetricsConfig | None = Field(default=None, description="figures of the worker for Prometheus")
 
 

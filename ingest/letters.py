@@ -68,7 +68,8 @@ def why_not(letter: DeadLetter) -> str | None:
     """Why a letter cannot be replayed whatever the version, or None."""
     if letter.reason == CUT_SHORT and not letter.run:
         return "it was cut short; the batch was never acknowledged, and came again"
-    if letter.values and not (letter.kinds and letter.span[0]):
+    # Records and summaries say themselves where they belong.
+    if letter.values and not (letter.span[0] and (letter.kinds or not any(name for _, name, *_ in letter.values))):
         return "an earlier version kept it without the kind of its devices"
     if not letter.values and not letter.line and not letter.message:
         return "an earlier version kept its message with another letter"

@@ -82,11 +82,11 @@ class DeadLetters(Protocol):
         """Put what is left of letters in their place, all of one part at once or none. Raises NoRoom: none."""
 
 
-class Devices(Protocol):
-    """How many names of devices each gateway has brought into the store."""
+class Names(Protocol):
+    """Names of one sort that each gateway has brought into the store, up to a bound, by groups."""
 
-    async def refused(self, gateway: str, names: Set[str]) -> frozenset[str]:
-        """Those of `names` for which there is no room; the others are known from now on."""
+    async def refused(self, gateway: str, wanted: Mapping[str, Set[str]]) -> Mapping[str, Set[str]]:
+        """By group those of `wanted` for which there is no room; the others are known from now on."""
 
 
 class Requests(Protocol):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -12,14 +13,16 @@ from data_contract.batch import Batch
 from data_contract.message import Header, Undecodable, unpack
 from data_contract.reading import QUALITY_PREFIX, is_field, is_id
 from ingest.letters import WHOLE, why_not
+from ingest.named import Named, Over, RowKind, named_in
 from ingest.part import Part
 from ingest.ports import DeadLetter, Kept
 from ingest.tables import Tables, refusal, tables_of
-from series_store.names import DEVICE, EVENT, GATEWAY, KIND, RESERVED, SUMMARY
+from series_store.names import DEVICE, EVENT, GATEWAY, KIND, RESERVED, SUMMARY, SUMMARY_TO
 from series_store.table import Cell, Table
 
-Refused = Callable[[str, Iterable[str]], Mapping[str, str]]
-"""Gateway and devices → those of which nothing may be stored, with the reason."""
+Bounded = Mapping[str, Over]
+"""Gateway → what it names beyond its bounds."""
+_NOTHING = Over()
 
 
 class Again(NamedTuple):
@@ -33,7 +36,7 @@ class Again(NamedTuple):
         return [letter for part in self.parts for letter in part.letters] if self.parts else [self.kept.letter]
 
 
-def again(letters: Sequence[Kept], now_ms: int, refused: Refused) -> list[Again]:
+def again(letters: Sequence[Kept], now_ms: int, over: Bounded) -> list[Again]:
     """Each letter once, with its parts; a message that lies in several letters is made with the one that holds it."""
     found: list[Again] = []
     for kept in {kept.id: kept for kept in letters}.values():
@@ -41,13 +44,13 @@ def again(letters: Sequence[Kept], now_ms: int, refused: Refused) -> list[Again]
         if why_not(letter) is not None:
             found.append(Again(kept, []))
         elif letter.values:
-            found.append(Again(kept, [_part_of_values(kept, now_ms, refused)]))
+            found.append(Again(kept, [_part_of_values(kept, now_ms, over)]))
         elif letter.line and not letter.message and not letter.line.startswith(WHOLE):
-            found.append(Again(kept, _parts(letter, _header(letter), letter.line.encode() + b"\n", now_ms, refused)))
-    return found + _messages(letters, now_ms, refused)
+            found.append(Again(kept, _parts(letter, _header(letter), letter.line.encode() + b"\n", now_ms, over)))
+    return found + _messages(letters, now_ms, over)
 
 
-def _messages(letters: Sequence[Kept], now_ms: int, refused: Refused) -> list[Again]:
+def _messages(letters: Sequence[Kept], now_ms: int, over: Bounded) -> list[Again]:
     """Letters of whole messages: the copy lies with the first batch, and each batch has a letter."""
     whole: dict[tuple[str, str, int, int], dict[int, Kept]] = {}
     for kept in letters:
@@ -65,7 +68,7 @@ def _messages(letters: Sequence[Kept], now_ms: int, refused: Refused) -> list[Ag
         if first in by_seq:
             letter = by_seq[first].letter
             body = _decoded(letter.line)
-            parts = _parts(letter, _header(letter, body), body, now_ms, refused)
+            parts = _parts(letter, _header(letter, body), body, now_ms, over)
         for seq, kept in by_seq.items():
             own = [part for part in parts if part.seq == seq or (seq == first and part.seq not in by_seq)]
             found.append(Again(kept, own))
@@ -85,28 +88,27 @@ def _header(letter: DeadLetter, body: bytes = b"") -> Header:
     return Header(letter.gateway, "", letter.run, first, last, 0, packing)
 
 
-def _parts(letter: DeadLetter, header: Header, body: bytes, now_ms: int, refused: Refused) -> list[Part]:
-    return [part_of(header, one, now_ms, refused) for one in unpack(header, body)]
+def _parts(letter: DeadLetter, header: Header, body: bytes, now_ms: int, over: Bounded) -> list[Part]:
+    beyond = over.get(letter.gateway, _NOTHING)
+    return [part_of(header, one, now_ms, beyond) for one in unpack(header, body)]
 
 
-def part_of(header: Header, one: Batch | Undecodable, now_ms: int, refused: Refused) -> Part:
+def part_of(header: Header, one: Batch | Undecodable, now_ms: int, over: Over) -> Part:
     """A batch that has been unpacked, as the worker takes it through its steps."""
     if isinstance(one, Undecodable):
         part = Part(header, one.seq, None, one.reason, one.copy)
     else:
-        names = {*one.body.devices, *(record.device for record in one.body.records)}
-        tables = tables_of(header.gateway, one, now_ms, refused(header.gateway, names))
+        tables = tables_of(header.gateway, one, now_ms, over)
         kinds = {name: device.kind for name, device in one.body.devices.items()}
         part = Part(header, one.seq, one, "", tables=tables, kinds=kinds, span=(one.from_ms, one.to_ms))
     part.count_refused()
     return part
 
 
-def _part_of_values(kept: Kept, now_ms: int, refused: Refused) -> Part:
+def _part_of_values(kept: Kept, now_ms: int, over: Bounded) -> Part:
     letter = kept.letter
     part = Part(_header(letter), letter.seq, None, "", kinds=dict(letter.kinds), span=letter.span, restores=kept.id)
-    no_room = refused(letter.gateway, sorted({device for device, *_ in letter.values}))
-    _fill(part.tables, letter, now_ms, no_room)
+    _fill(part.tables, letter, now_ms, over.get(letter.gateway, _NOTHING))
     part.count_refused()
     return part
 
@@ -115,17 +117,17 @@ _RowKey = tuple[str, str, str, int]
 """Measurement, device, kind of an event, time."""
 
 
-def _fill(out: Tables, letter: DeadLetter, now_ms: int, no_room: Mapping[str, str]) -> None:
+def _fill(out: Tables, letter: DeadLetter, now_ms: int, over: Over) -> None:
     """The values of a letter as rows, judged as those of a batch are."""
     kinds = dict(letter.kinds)
     rows: dict[_RowKey, dict[str, Cell]] = {}
     for device, name, t_ms, text in letter.values:
-        reason = no_room.get(device) or refusal(t_ms, now_ms)
         try:
             measurement, kind, cells = _cells(name, text, kinds.get(device, ""))
+            reason = over.why(device, measurement, kind, _names(measurement, cells)) or refusal(t_ms, now_ms)
         except (ValueError, KeyError, TypeError, AttributeError):
-            reason = reason or "cannot be read"
             measurement, kind, cells = "", "", {}
+            reason = over.why(device, "") or refusal(t_ms, now_ms) or "cannot be read"
         if name and not reason:
             reason = _why_no_reading(device, name, measurement, cells)
         if reason:
@@ -168,13 +170,31 @@ def outcome(done: Iterable[Again]) -> dict[str, list[DeadLetter]]:
     return {each.kept.id: each.left() for each in done}
 
 
-def devices_in(letters: Sequence[Kept], now_ms: int) -> dict[str, set[str]]:
-    """Gateway → every device that its letters speak of."""
-    found: dict[str, set[str]] = {}
+def _names(measurement: str, cells: Iterable[str]) -> set[str]:
+    """What the cells of a row count as among the fields of its series."""
+    if measurement == SUMMARY:
+        end = f"_{SUMMARY_TO}"
+        return {cell.removesuffix(end) for cell in cells if cell.endswith(end)}
+    return {cell.removeprefix(QUALITY_PREFIX) for cell in cells} if measurement != EVENT else set(cells)
 
-    def note(gateway: str, devices: Iterable[str]) -> dict[str, str]:
-        found.setdefault(gateway, set()).update(devices)
-        return {}
 
-    again(letters, now_ms, note)
+def named_by(letters: Sequence[Kept]) -> dict[str, Named]:
+    """Gateway → everything that its letters name."""
+    found: dict[str, Named] = {}
+    for each in again(letters, 0, {}):
+        letter = each.kept.letter
+        named = found.setdefault(letter.gateway, {})
+        more = named_in(part.batch for part in each.parts if part.batch is not None)
+        for of, names in (*more.items(), *_rows_of(letter)):
+            named.setdefault(of, set()).update(names)
     return found
+
+
+def _rows_of(letter: DeadLetter) -> Iterator[tuple[RowKind, set[str]]]:
+    """Series and fields of a letter of values, as far as it can be read."""
+    kinds = dict(letter.kinds)
+    for device, name, _, text in letter.values:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            measurement, kind, cells = _cells(name, text, kinds.get(device, ""))
+            if measurement and measurement not in RESERVED - {EVENT, SUMMARY}:
+                yield (device, measurement, kind), _names(measurement, cells)

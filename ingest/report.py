@@ -9,7 +9,7 @@ from ingest.tally import Tally
 from service_health.metric import Metric, Sample, by_label, counter, gauge
 
 _P = "loopgauge_ingest_"
-STORED = ("messages", "batches", "readings", "replayed", "refused_devices")
+STORED = ("messages", "batches", "readings", "replayed")
 """What `Worker.counts` counts beside the reasons of refusals."""
 
 
@@ -27,6 +27,7 @@ class State:
     waiting_gateways: int
     dropped: Mapping[tuple[str, str], int]
     counts: Mapping[str, int]
+    refused_names: Mapping[str, int]
     away: frozenset[str]
     tally: Tally
     dead_letters: int
@@ -69,10 +70,12 @@ def metrics(state: State) -> list[Metric]:
         gauge(f"{_P}waiting_gateways", "Gateways of which any waits", state.waiting_gateways),
         counter(f"{_P}dead_letters_total", "Dead letters made", state.dead_letters),
         counter(f"{_P}replayed_total", "Dead letters that were stored after all", state.counts.get("replayed", 0)),
-        counter(
-            f"{_P}refused_devices_total",
-            "Names of devices refused for want of room, counted with each message",
-            state.counts.get("refused_devices", 0),
+        by_label(
+            f"{_P}refused_names_total",
+            "Names of devices, kinds and fields beyond a gateway's bounds, counted with each message",
+            "counter",
+            "of",
+            {what: float(count) for what, count in state.refused_names.items()},
         ),
         gauge(f"{_P}dead_letter_bytes", "Size of all dead letters that lie there", state.dead_letter_bytes),
         gauge(f"{_P}store_away", "1 while the store takes nothing", float("store" in state.away)),

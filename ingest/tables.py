@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
 from data_contract.batch import Batch, Block, Device, Record
 from data_contract.reading import EARLIEST_MS, QUALITY_PREFIX, is_field
+from ingest.named import TOO_MANY_FIELDS, Over
 from series_store.names import (
     DEVICE,
     EVENT,
@@ -29,7 +30,7 @@ from series_store.table import Cell, Table
 AHEAD_MAX_MS = 86_400_000
 """A stamp further in the future than a day is refused: the gateway's clock is wrong."""
 
-_NONE: Mapping[str, str] = {}
+_NOTHING = Over()
 
 BadValue = tuple[str, str, int, str, str]
 """(device, field, t_ms, value as text, reason); field "" stands for a row that counts as no reading, as `row_text`."""
@@ -147,38 +148,66 @@ def _without_refused(out: Tables, name: str, block: Block, times: list[int], now
     return thinner, [times[i] for i in keep]
 
 
+def _bad_columns(out: Tables, name: str, block: Block, times: list[int], fields: Set[str], reason: str) -> None:
+    for f, column in block.values.items():
+        if f in fields:
+            out.bad.extend((name, f, t, repr(v), reason) for t, v in zip(times, column, strict=True) if v is not None)
+    for f, marks in block.quality.items():
+        if f in fields:
+            out.bad.extend((name, QUALITY_PREFIX + f, times[at], repr(float(code)), reason) for at, code in marks)
+
+
+def _without_fields(out: Tables, name: str, block: Block, times: list[int], gone: Set[str]) -> Block:
+    """The block without columns for whose names there is no room."""
+    if gone.isdisjoint(block.values):
+        return block
+    _bad_columns(out, name, block, times, gone, TOO_MANY_FIELDS)
+    return Block.model_construct(
+        t=block.t,
+        values={f: column for f, column in block.values.items() if f not in gone},
+        quality={f: marks for f, marks in block.quality.items() if f not in gone},
+    )
+
+
 def _all_bad(out: Tables, name: str, device: Device, from_ms: int, reason: str) -> None:
     """Nothing of this device is stored."""
     for block in device.blocks:
         times = list(accumulate(block.t, initial=from_ms))[1:]
-        for f, column in block.values.items():
-            out.bad.extend((name, f, t, repr(v), reason) for t, v in zip(times, column, strict=True) if v is not None)
-        for f, marks in block.quality.items():
-            out.bad.extend((name, QUALITY_PREFIX + f, times[at], repr(float(code)), reason) for at, code in marks)
+        _bad_columns(out, name, block, times, block.values.keys(), reason)
     for f, spans in device.summary.items():
         out.bad.extend((name, "", span[0], row_text(SUMMARY, "", _summary_of(f, span)), reason) for span in spans)
 
 
-def _device(out: Tables, gateway: str, name: str, device: Device, from_ms: int, now_ms: int) -> None:
+def _device(out: Tables, gateway: str, name: str, device: Device, from_ms: int, now_ms: int, over: Over) -> None:
     if device.kind in RESERVED:
         _all_bad(out, name, device, from_ms, f"kind {device.kind!r} is reserved")
         return
+    gone = over.gone(name, device.kind)
     for block in device.blocks:
         times = list(accumulate(block.t, initial=from_ms))[1:]
-        kept, times = _without_refused(out, name, block, times, now_ms)
+        there = _without_fields(out, name, block, times, gone)
+        kept, times = _without_refused(out, name, there, times, now_ms)
         _block(out, gateway, name, device.kind, kept, times)
-    for field_name, spans in device.summary.items():
-        if is_field(field_name):
-            _summary(out, gateway, name, field_name, [s for s in spans if _plausible(out, name, field_name, s, now_ms)])
-    for field_name, whole in device.witnessed.items():
-        if is_field(field_name):
-            _summary(out, gateway, name, field_name, [s for s in whole if _plausible(out, name, field_name, s, now_ms)])
+    _summaries(out, gateway, name, device.summary, now_ms, over)
+    _summaries(out, gateway, name, device.witnessed, now_ms, over)
 
 
-def _plausible(out: Tables, name: str, field_name: str, span: tuple[float, ...], now_ms: int) -> bool:
-    """Whether a summary can be stored; it counts as no reading, whether or not."""
+def _summaries(
+    out: Tables, gateway: str, name: str, told: Mapping[str, Sequence[tuple[float, ...]]], now_ms: int, over: Over
+) -> None:
+    for field_name, spans in told.items():
+        if is_field(field_name):
+            why = over.why(name, SUMMARY, names=(field_name,))
+            sound = [span for span in spans if _plausible(out, name, field_name, span, now_ms, why)]
+            _summary(out, gateway, name, field_name, sound)
+
+
+def _plausible(
+    out: Tables, name: str, field_name: str, span: tuple[float, ...], now_ms: int, reason: str | None
+) -> bool:
+    """Whether a summary can be stored; it counts as no reading, whether or not. `reason`: why no one of its field."""
     sound = all(map(math.isfinite, span))
-    reason = refusal(int(span[0]), now_ms) if sound else "not a finite number"
+    reason = reason or (refusal(int(span[0]), now_ms) if sound else "not a finite number")
     if reason is not None:
         out.bad.append((name, "", int(span[0]), row_text(SUMMARY, "", _summary_of(field_name, span)), reason))
     return reason is None
@@ -226,17 +255,18 @@ def _unsure(out: Tables, gateway: str, base_ms: int, unsure: tuple[int, int]) ->
         out.tables.append(Table(UNSURE, ((GATEWAY, gateway), (DEVICE, name)), UNSURE_FIELDS, [first], columns))
 
 
-def tables_of(gateway: str, batch: Batch, now_ms: int, refused: Mapping[str, str] = _NONE) -> Tables:
+def tables_of(gateway: str, batch: Batch, now_ms: int, over: Over = _NOTHING) -> Tables:
     """Everything that a batch brings, ready to be written. `now_ms`: civil time, against stamps in the future.
 
-    `refused`: devices of which nothing is to be stored, each with the reason.
+    `over`: names for which there is no room.
     """
     out = Tables()
     for name, device in batch.body.devices.items():
-        if name in refused:
-            _all_bad(out, name, device, batch.from_ms, refused[name])
+        reason = over.why(name, device.kind)
+        if reason is not None:
+            _all_bad(out, name, device, batch.from_ms, reason)
         else:
-            _device(out, gateway, name, device, batch.from_ms, now_ms)
+            _device(out, gateway, name, device, batch.from_ms, now_ms, over)
     if batch.body.unsure is not None:
         _unsure(out, gateway, batch.base_ms, batch.body.unsure)
     last: dict[tuple[str, str], int] = {}
@@ -244,5 +274,6 @@ def tables_of(gateway: str, batch: Batch, now_ms: int, refused: Mapping[str, str
         # One row holds one event: equal stamps of one kind move by a millisecond.
         key = record.device, record.kind
         last[key] = stamp = max(batch.from_ms + record.t, last.get(key, -(2**62)) + 1)
-        _record(out, gateway, record, stamp, now_ms, refused.get(record.device))
+        reason = over.why(record.device, EVENT, record.kind, (EVENT_TEXT, *record.values))
+        _record(out, gateway, record, stamp, now_ms, reason)
     return out

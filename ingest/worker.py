@@ -10,18 +10,20 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 
 from data_contract import control
 from data_contract.batch import Batch
-from data_contract.message import Undecodable, unpack
+from data_contract.message import unpack
 from data_contract.topics import READY, Channel, topic
+from ingest.bounds import Bounds
 from ingest.errors import NoRoom
 from ingest.guard import SECOND_BOARD, Admitted, Refused, admit
 from ingest.merge import merge
+from ingest.named import Named, Over, named_in
 from ingest.part import RECEIPT_FIELDS, Part, brought
-from ingest.ports import Consumer, DeadLetter, DeadLetters, Delivery, Devices, Gateways, Kept
-from ingest.replay import again, devices_in, part_of
+from ingest.ports import Consumer, DeadLetter, DeadLetters, Delivery, Gateways, Kept
+from ingest.replay import again, named_by, part_of
 from ingest.replay import outcome as what_is_left
 from ingest.tally import Tally
 from series_store import names
@@ -42,7 +44,6 @@ RETRY_MIN_S, RETRY_MAX_S = 0.2, 30.0
 """Pauses while the store or the dead letters cannot take anything: doubling."""
 PARKED_MAX = 1000
 """Parked boards that the store is told of, in one life of a worker."""
-TOO_MANY_DEVICES = "more names of devices than devices_per_gateway_max allows"
 STEP_S_MAX = 60.0
 """A step that needs no store: decoding a message, asking for a board, an fsync. What takes longer hangs."""
 STORE_S_MAX = 600.0
@@ -62,10 +63,10 @@ class Worker:
         gateways: Gateways,
         now_us: Callable[[], int],
         promises: Promises | None = None,
-        devices: Devices | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
-        """`promises`: where each task says by when it will be heard of again; `devices`: bounds how many there are."""
-        self._devices = devices
+        """`promises`: where each task says by when it will be heard of again; `bounds`: of what a gateway may name."""
+        self._bounds = bounds
         self._promises = promises or Promises(lambda: 0.0)
         self._worker = worker
         self._consumer = consumer
@@ -140,8 +141,8 @@ class Worker:
                 continue
             self.counts["messages"] += 1
             found = unpack(verdict.header, verdict.body)
-            no_room = await self._no_room(verdict.header.gateway, _devices_in(found))
-            parts += [part_of(verdict.header, one, now_ms, lambda *_: no_room) for one in found]  # noqa: B023
+            over = await self._over(verdict.header.gateway, named_in(one for one in found if isinstance(one, Batch)))
+            parts += [part_of(verdict.header, one, now_ms, over) for one in found]
             await asyncio.sleep(0)
         return parts
 
@@ -163,13 +164,14 @@ class Worker:
                 start,
             )
 
-    async def _no_room(self, gateway: str, devices: Set[str]) -> dict[str, str]:
-        """Devices of which nothing may be stored, with the reason."""
-        if self._devices is None or not devices:
-            return {}
-        refused = await self._devices.refused(gateway, devices)
-        self.counts["refused_devices"] += len(refused)
-        return dict.fromkeys(refused, TOO_MANY_DEVICES)
+    async def _over(self, gateway: str, named: Named) -> Over:
+        """What a gateway names beyond its bounds."""
+        return await self._bounds.over(gateway, named) if self._bounds is not None and named else Over()
+
+    @property
+    def refused_names(self) -> dict[str, int]:
+        """Names beyond the bounds, counted with each message: of devices, kinds, fields."""
+        return dict(self._bounds.counts) if self._bounds is not None else {}
 
     async def replay(self, letters: Sequence[Kept], stop: asyncio.Event) -> dict[str, list[DeadLetter]] | None:
         """Take dead letters through the steps again: data, then receipts; what is left of each, by its id.
@@ -185,8 +187,8 @@ class Worker:
     async def _replay(self, letters: Sequence[Kept], stop: asyncio.Event) -> dict[str, list[DeadLetter]] | None:
         now_ms = self._now_us() // 1000
         self._promises.within(_task(), STEP_S_MAX)
-        no_room = {of: await self._no_room(of, devices) for of, devices in devices_in(letters, now_ms).items()}
-        done = again(letters, now_ms, lambda gateway, _: no_room[gateway])
+        over = {of: await self._over(of, named) for of, named in named_by(letters).items()}
+        done = again(letters, now_ms, over)
         parts = [part for each in done for part in each.parts]
         if merged := merge(table for part in parts for table in part.tables.tables):
             outcome = await self._write(lambda: merged, stop)
@@ -300,12 +302,6 @@ class Worker:
 def _task() -> str:
     """The group that is at work, by a name of its own among all that are under way."""
     return f"group {id(asyncio.current_task())}"
-
-
-def _devices_in(found: Sequence[Batch | Undecodable]) -> set[str]:
-    """Every name of a device in batches of one message."""
-    bodies = [one.body for one in found if isinstance(one, Batch)]
-    return {name for body in bodies for name in (*body.devices, *(record.device for record in body.records))}
 
 
 def _whole(outcome: Outcome) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from data_contract.reading import GATEWAY_DEVICE
 from deploy.grafana import influxql as ql
+from deploy.grafana.gateways import CAUSES, DAY_S
 from deploy.grafana.model import DATASOURCE, Dashboard
 from deploy.grafana.words import Words
 from series_store import names
@@ -26,6 +27,8 @@ INTERVAL = "5m"
 KEPT_EVALUATIONS = 2016
 """So many, a week of them, a rule that fires goes on to fire for labels that are not seen any more, where it is to."""
 STALLED_S = 900
+HEALTH_S = 7200
+"""What a gateway says of itself counts for so long; by default it speaks every 5 min, on metered links once an hour."""
 COMPLETE_SHARE_MIN = 0.95
 METER_SHARE_MIN = 0.9
 
@@ -126,7 +129,7 @@ _OWN = [ql.is_(names.DEVICE, GATEWAY_DEVICE), ql.SHOWN]
 
 def alerts() -> tuple[Alert, ...]:
     """All rules."""
-    return (_silent(), _stalled(), _incomplete_figure(), _incomplete_meter())
+    return (_silent(), _stalled(), _filling(), _unconfirmed(), _clock(), _incomplete_figure(), _incomplete_meter())
 
 
 def _silent() -> Alert:
@@ -184,6 +187,93 @@ def _stalled() -> Alert:
         # The gateway rule speaks where nothing comes at all; health readings may be switched off.
         no_data="OK",
         panel="Batches in the spool",
+    )
+
+
+def _filling() -> Alert:
+    measurement = f'"{GATEWAY_DEVICE}"'
+    lasts = ql.select('last("spool_full_s")', measurement, _OWN, _BY_GATEWAY)
+    oldest = ql.select('min("spool_oldest_s")', measurement, _OWN, _BY_GATEWAY)
+    return Alert(
+        uid="loopgauge-filling-spool",
+        title=Words("Spool fills within a day", "缓存一日内将满"),
+        # A spool that holds less than a day is no alarm while all of it is confirmed.
+        watched=(Watched(lasts, HEALTH_S), Watched(oldest, HEALTH_S)),
+        condition=f"$A < {DAY_S} && $B > {STALLED_S}",
+        lasts="10m",
+        severity="critical",
+        summary=Words(
+            "Gateway {{ $labels.gateway }}: a backlog, and room for less than a day",
+            "网关 {{ $labels.gateway }}：存在积压，且剩余空间不足一日",
+        ),
+        advice=Words(
+            "When it is full, the oldest hours give up their detail: totals stay exact, gauges keep mean and extremes. "
+            "Make the backlog drain: see what the gateway suspects, the byte budget of its uplink, its disk. Or raise "
+            "spool.bytes_max where the disk has room.",
+            "写满后最旧的小时将被压缩：累计量保持精确，瞬时量仅留均值与极值。请设法消化积压：查看可疑原因、上行流量预算与"
+            "磁盘；磁盘有余量时可提高 spool.bytes_max。",
+        ),
+        no_data="OK",
+        panel="Gateways: what they hold and suspect, the fullest first",
+    )
+
+
+def _unconfirmed() -> Alert:
+    cause = ql.select('last("unconfirmed_cause")', f'"{GATEWAY_DEVICE}"', _OWN, _BY_GATEWAY)
+    return Alert(
+        uid="loopgauge-unconfirmed",
+        title=Words("Nothing confirmed", "无确认"),
+        watched=(Watched(cause, HEALTH_S),),
+        # No broker is what Gateway silent is about, and its own word of that comes when it is over.
+        condition="$A > 1",
+        lasts="10m",
+        severity="critical",
+        summary=Words(
+            f"Gateway {{{{ $labels.gateway }}}}: connected, and nothing is confirmed; suspected: {_suspected('en')}",
+            f"网关 {{{{ $labels.gateway }}}}：已连接但无确认；可疑原因：{_suspected('zh')}",
+        ),
+        advice=Words(
+            "Its data is stored, or this would not be known, but its acks do not reach it. Look at the broker's access "
+            "list for lg/v1/<gateway>/ack, at `loopgauge ingest gateway list` for a parked board, and whether a card "
+            "was copied.",
+            "其数据已入库，但确认未送达。请检查消息代理对 lg/v1/<gateway>/ack 的权限，"
+            "用 `loopgauge ingest gateway list` 查看停用主板，并查看是否复制了存储卡。",
+        ),
+        no_data="OK",
+        panel="Why nothing is confirmed",
+    )
+
+
+def _suspected(language: str) -> str:
+    """A template that says a cause in words."""
+    cases = (
+        f'if eq (printf "%.0f" $values.NEWEST_A.Value) "{number}" }}}}{words.in_(language)}'
+        for number, (words, _) in CAUSES.items()
+    )
+    return f"{{{{ {'{{ else '.join(cases)}{{{{ else }}}}?{{{{ end }}}}"
+
+
+def _clock() -> Alert:
+    trusted = ql.select('max("clock_trusted")', f'"{GATEWAY_DEVICE}"', _OWN, _BY_GATEWAY)
+    return Alert(
+        uid="loopgauge-clock",
+        title=Words("Clock not trusted", "时钟不可信"),
+        watched=(Watched(trusted, HEALTH_S),),
+        condition="$A < 1",
+        lasts="30m",
+        severity="warning",
+        summary=Words(
+            "Gateway {{ $labels.gateway }}: does not know the time; batches wait for it, or go with an estimate",
+            "网关 {{ $labels.gateway }}：时间未知；批次等待校时，或按估计时间发送",
+        ),
+        advice=Words(
+            "Look whether it reaches a time server (gateway_time_servers, `timedatectl timesync-status`). An estimate "
+            "is final: what was sent is never dated again. A board with a clock chip may say clock.trust: always.",
+            "请检查其能否访问时间服务器（gateway_time_servers、`timedatectl timesync-status`）。"
+            "估计时间一经发送不再更改。带时钟芯片的主板可设 clock.trust: always。",
+        ),
+        no_data="OK",
+        panel="Clock",
     )
 
 

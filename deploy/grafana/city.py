@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deploy.grafana import influxql as ql
 from deploy.grafana.bins import bins
-from deploy.grafana.gateways import gateways, health
+from deploy.grafana.gateways import gateways, health, prospects
 from deploy.grafana.indicators import DAYS, INDICATOR, all_areas, days, newest
 from deploy.grafana.indicators import districts as completeness
 from deploy.grafana.meters import CITY, districts, listed, meters
@@ -37,6 +37,7 @@ def city(catalog: Catalog) -> Dashboard:
             meters((24, 12)),
             row(Words("Gateways", "网关")),
             gateways(),
+            prospects(),
             *health(),
         ),
         time_from="now-30d",

@@ -5,22 +5,20 @@ Each function is one piece of work for the disk; the spool decides in between wh
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from data_contract.batch import Body, Span, write_body
-from data_contract.reading import FieldKind
 from edge_agent.errors import Damaged
+from edge_agent.keep import plan_row
 from edge_agent.keep.batch_row import is_sound
 from edge_agent.keep.evict import (
     DAY_MS,
     DIGEST_BYTES_MAX,
     GAIN_MIN,
     HOUR_MS,
-    FieldPlan,
     Fields,
     Memory,
     Place,
@@ -38,7 +36,6 @@ PIECE_BYTES_MAX = 4_000_000
 DIGESTS_LOOKED_AT_MAX = 64
 """So many of the oldest digests are looked at for two of one day."""
 
-PLAN_VERSION = 1
 RESERVE_PAGES = 64
 """By so many pages an eviction may pass the spool's bound: those of the largest digest. A seal may not."""
 MERGED_MIN = 8
@@ -99,11 +96,26 @@ class Replaced(NamedTuple):
 
 def begin(db: sqlite3.Connection, run: str, fields: Fields) -> None:
     """Remember how the fields of a run are read for as long as it has batches: the configuration may forget them."""
+    _make(db)
+    db.execute("DELETE FROM plan WHERE run NOT IN (SELECT run FROM run)")
+    _remember(db, run, plan_row.write(run, fields))
+
+
+def adopt(db: sqlite3.Connection, plans: Mapping[str, str]) -> None:
+    """Remember the same of the runs of a damaged file, as rows of it said it, each by its run."""
+    _make(db)
+    for run, text in plans.items():
+        if db.execute("SELECT 1 FROM plan WHERE run=?", (run,)).fetchone() is None:
+            _remember(db, run, text)
+
+
+def _make(db: sqlite3.Connection) -> None:
     # Three columns and no index: what is read page by page out of a damaged file must not take it for another table.
     db.execute("CREATE TABLE IF NOT EXISTS plan (run TEXT NOT NULL, version INTEGER NOT NULL, fields TEXT NOT NULL)")
-    db.execute("DELETE FROM plan WHERE run NOT IN (SELECT run FROM run)")
-    text = json.dumps(fields, separators=(",", ":"))
-    db.execute("INSERT INTO plan (run, version, fields) VALUES (?, ?, ?)", (run, PLAN_VERSION, text))
+
+
+def _remember(db: sqlite3.Connection, run: str, text: str) -> None:
+    db.execute("INSERT INTO plan (run, version, fields) VALUES (?, ?, ?)", (run, plan_row.PLAN_VERSION, text))
 
 
 def piece(db: sqlite3.Connection, busy: Container[Key], before_ms: int, store: Store) -> Piece:
@@ -205,9 +217,5 @@ def _row(db: sqlite3.Connection, key: Key) -> Row:
 
 def _fields(db: sqlite3.Connection, run: str) -> Fields:
     """How the fields of a run were read; nothing, where a program that did not yet say so has sealed it."""
-    found = db.execute("SELECT fields FROM plan WHERE run=? AND version=?", (run, PLAN_VERSION)).fetchone()
-    said = json.loads(found[0]) if found else {}
-    return {
-        device: {name: FieldPlan(FieldKind(kind), every_ms) for name, (kind, every_ms) in fields.items()}
-        for device, fields in said.items()
-    }
+    found = db.execute("SELECT version, fields FROM plan WHERE run=? ORDER BY version DESC", (run,)).fetchone()
+    return plan_row.read(run, *found) if found else {}

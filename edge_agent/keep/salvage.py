@@ -18,13 +18,22 @@ PAUSE_S = 0.2
 """Between two of them, in real s: half a gigabyte takes seven minutes."""
 FULL_PAUSE_S = 30.0
 """Where there is no room for both files: the uplink makes some, by and by."""
+STEP_S_MAX = 120.0
+"""Longest time for one of them on a slow card, in real s, with the seal that goes before it."""
+
+
+def _none(seconds: float) -> None:
+    """Nobody waits."""
 
 
 class Salvage:
     """The way of damaged files into the spool."""
 
-    def __init__(self, *, spool: Spool, recovered: Recovered, look: Callable[[], None]) -> None:
-        """`look`: called when there is more to send."""
+    def __init__(
+        self, *, spool: Spool, recovered: Recovered, look: Callable[[], None], promise: Callable[[float], None] = _none
+    ) -> None:
+        """`look`: called when there is more to send; `promise`: told before each wait how long it may take at most."""
+        self._promise = promise
         self._spool = spool
         self._recovered = recovered
         self._look = look
@@ -39,6 +48,7 @@ class Salvage:
     async def _carry(self, wreck: Wreck) -> None:
         while (page := self._spool.salvaged[wreck.name]) < wreck.pages:
             try:
+                self._promise(STEP_S_MAX + FULL_PAUSE_S)
                 if await self._spool.carry(wreck, page, min(page + STEP_PAGES, wreck.pages)):
                     self._look()
                     await asyncio.sleep(PAUSE_S)

@@ -153,6 +153,7 @@ class Spool:
                 "INSERT OR IGNORE INTO run (run, boot, last, to_ms, clean, backsteps) VALUES (?, ?, ?, ?, ?, ?)",
                 wreck.runs,
             )
+            room.adopt(db, wreck.plans)
             db.execute("INSERT INTO salvage (file, page) VALUES (?, 0)", (wreck.name,))
             self.salvaged[wreck.name] = 0
         for span in wreck.readable(self.salvaged[wreck.name]):

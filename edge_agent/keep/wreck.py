@@ -1,4 +1,5 @@
-"""What a damaged spool still says: its runs, what its devices must know, and each batch that is as it was sealed. Pure.
+"""What a damaged spool still says: its runs and how they read their fields, what its devices must know, and each batch
+that is as it was sealed. Pure.
 
 It is looked through once, to tell what can be carried over; the rows themselves are read again, some pages at a time,
 when they are.
@@ -16,11 +17,12 @@ from data_contract.batch import Span
 from edge_agent.keep.batch_row import is_sound
 from edge_agent.keep.index import SEQ_MAX, Spans
 from edge_agent.keep.pages import Read, Value, rows_of
+from edge_agent.keep.plan_row import is_sound as is_sound_plan
 
 MISSING_SPANS_MAX = 500
 """Spans that a start record names at most of either kind; beyond, the shortest are left out."""
 
-_BATCH_COLUMNS, _RUN_COLUMNS, _MEMORY_COLUMNS = (8, 10), 7, 2
+_BATCH_COLUMNS, _RUN_COLUMNS, _PLAN_COLUMNS, _MEMORY_COLUMNS = (8, 10), 7, 3, 2
 _RUN_CHARS = 32
 
 
@@ -82,6 +84,16 @@ def _named(columns: list[Value]) -> tuple[int, str] | None:
     return (columns[1], name) if isinstance(name, str) and len(name) == _RUN_CHARS else None
 
 
+def _plan(columns: list[Value]) -> tuple[str, str] | None:
+    """(run, text) of how the fields of a run were read, if it is as it was written."""
+    if len(columns) != _PLAN_COLUMNS:
+        return None
+    run, version, text = columns
+    if not isinstance(run, str) or not isinstance(version, int) or not isinstance(text, str):
+        return None
+    return (run, text) if is_sound_plan(run, version, text) else None
+
+
 class Wreck:
     """A damaged file: `pages` of them, and `read`, which fetches one."""
 
@@ -91,6 +103,7 @@ class Wreck:
         self.pages = pages
         self.memory: dict[str, str] = {}
         self._read = read
+        plans: dict[str, str] = {}
         runs: dict[int, RunRow] = {}
         places: dict[int, tuple[array[int], array[int]]] = {}
         names: dict[int, str] = {}
@@ -104,6 +117,8 @@ class Wreck:
                     runs[rowid] = max(run, runs.get(rowid, run), key=lambda each: each.last)
                 elif (named := _named(columns)) is not None:
                     names[named[0]] = named[1]
+                elif (plan := _plan(columns)) is not None:
+                    plans[plan[0]] = plan[1]
                 elif len(columns) == _MEMORY_COLUMNS and all(isinstance(each, str) for each in columns):
                     self.memory[str(columns[0])] = str(columns[1])
         for run_id in names.keys() - runs.keys():  # its row is gone, its entry in the index of names is not
@@ -111,6 +126,8 @@ class Wreck:
         self._names = {run_id: runs[run_id].run for run_id in sorted(runs)}
         self.runs = [runs[run_id] for run_id in sorted(runs)]
         """Oldest first."""
+        self.plans = {run: plans[run] for run in self._names.values() if run in plans}
+        """By run: how its fields were read, as the row said it."""
         self._places = {run_id: _best(*places[run_id]) for run_id in sorted(places) if run_id in self._names}
         """By run_id: seqs, rising, and the page of each."""
 

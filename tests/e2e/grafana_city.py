@@ -101,7 +101,7 @@ async def _last_minutes(writer: Writer) -> None:
 
 
 def _health() -> list[Table]:
-    """North's backlog grows; south has one that is as old, and drains."""
+    """North's backlog grows, since its acks do not reach it; south has one that is as old, and drains."""
     found = []
     for gateway, first, each in (("north", 100.0, 1.0), ("south", 2000.0, -3.0)):
         times = range(END - 6 * HOUR_MS, END, MINUTE_MS)
@@ -109,6 +109,16 @@ def _health() -> list[Table]:
         columns = {
             "spool_batches": [first + each * step for step in steps],
             "spool_oldest_s": [1000.0 + step for step in steps],
+            "spool_bytes": [3000.0 * (first + each * step) for step in steps],
+            "spool_full_s": [50_000.0 if gateway == "north" else 5e6 for _ in steps],
+            "drain_s": [31_536_000.0 if gateway == "north" else 900.0 for _ in steps],
+            "unconfirmed_s": [60.0 * step if gateway == "north" else 0.0 for step in steps],
+            "unconfirmed_cause": [4.0 if gateway == "north" and step > 9 else 0.0 for step in steps],
+            "clock_waiting": [float(step <= 5) for step in steps],
+            "clock_backsteps": [float(step > 5) for step in steps],
+            "written_bytes_day": [3.5e8 for _ in steps],
+            "memory_available_bytes": [3e8 for _ in steps],
+            "load_1min": [0.2 for _ in steps],
             "disk_free_bytes": [8e9 - 1e5 * step for step in steps],
             "connected": [1.0 for _ in steps],
             "clock_trusted": [float(step > 5) for step in steps],

@@ -363,6 +363,32 @@ def test_a_backlog_that_grows_is_stalled_and_one_that_drains_is_not(city: City) 
     assert firing(city, "loopgauge-stalled-backlog", END) == {("north",)}
 
 
+def test_a_spool_that_fills_within_a_day_is_an_alarm_only_with_a_backlog_and_little_room(city: City) -> None:
+    assert firing(city, "loopgauge-filling-spool", END) == {("north",)}
+    (rule,) = [rule for rule in rules() if rule["uid"] == "loopgauge-filling-spool"]
+    assert rule["labels"]["severity"] == "critical"
+
+
+def test_what_is_connected_and_not_confirmed_is_an_alarm(city: City) -> None:
+    assert firing(city, "loopgauge-unconfirmed", END) == {("north",)}
+
+
+def test_a_gateway_that_does_not_know_the_time_is_named_until_it_does(city: City) -> None:
+    assert firing(city, "loopgauge-clock", END - 6 * HOUR_MS + 5 * 60_000) == {("north",), ("south",)}
+    assert firing(city, "loopgauge-clock", END) == set()
+
+
+def test_what_gateways_hold_and_suspect_is_their_newest_word(city: City) -> None:
+    told = answers(city, open_city(city), "Gateways: what they hold and suspect, the fullest first")["A"]
+    said = {row["gateway"]: row for row in told}
+    assert said.keys() == {"north", "south"}
+    assert (said["north"]["unconfirmed_cause"], said["south"]["unconfirmed_cause"]) == (4, 0)
+    assert (said["north"]["spool_full_s"], said["north"]["drain_s"]) == (50_000, 31_536_000)
+    assert said["south"]["written_bytes_day"] == 350_000_000
+    causes = answers(city, open_city(city), "Why nothing is confirmed")["A"]
+    assert {row["max"] for row in causes if row["gateway"] == "north"} == {0, 4}
+
+
 def test_an_incomplete_figure_and_an_incomplete_meter_are_called_so_by_what_rollups_stored(city: City) -> None:
     newest = {
         (tags["area"], tags["indicator"]): cells["completeness"]

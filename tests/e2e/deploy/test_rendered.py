@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from edge_agent.config import EdgeConfig, LimitConfig, UplinkConfig
+from ingest.config import IngestConfig
 from loopgauge.operator import OperatorConfig
 from rollups.library import load_assets
 from tests.e2e.deploy.rendered import ANSIBLE, GATEWAYS, Fleet, ansible
@@ -197,6 +199,51 @@ def test_any_key_of_the_site_file_can_be_said(tmp_path: Path) -> None:
     assert (site["uplink"]["keepalive_s"], site["uplink"]["host"], site["board"]) == (90, "cloud", "00ff")
 
 
+def test_limits_and_a_budget_of_the_inventory_reach_the_agent(tmp_path: Path) -> None:
+    settings = (
+        ", gateway_alarms: {energy-meter: {voltage_l1_v: {above: 253}, power_w: {below: 0, clear_by: 5}}}"
+        ", gateway_bytes_per_s_max: 50, gateway_send_every_s: 60, gateway_keepalive_s: 600, gateway_timeout_s: 40"
+    )
+    path = inventory(tmp_path, "plant-1", settings=settings)
+    rendered = Fleet.render(tmp_path / "rendered", inventory=path, extra=("-l", "plant-1"))
+    checked = edge_check(rendered, "plant-1")
+    assert checked.returncode == 0, checked.stderr
+    site = parse(rendered.text("plant-1", "/etc/loopgauge/site.yaml"), EdgeConfig, file="site.yaml")
+    uplink = site.uplink
+    assert (uplink.bytes_per_s_max, uplink.send_every_s, uplink.keepalive_s, uplink.timeout_s) == (50, 60, 600, 40)
+    meter = site.devices["energy-meter"]
+    assert (meter.profile, meter.unit_id) == ("eastron-sdm630", 1)
+    assert meter.alarms == {"voltage_l1_v": LimitConfig(above=253), "power_w": LimitConfig(below=0, clear_by=5)}
+
+
+def test_limits_of_a_device_and_those_beside_it_hold_both(tmp_path: Path) -> None:
+    alarms = "{power_w: {above: 9}, voltage_l1_v: {above: 1}}"
+    devices = f"{{energy-meter: {{profile: eastron-sdm630, bus: meters, alarms: {alarms}}}}}"
+    more = (
+        "        plant-1:\n          gateway_buses: {meters: {type: modbus_tcp, host: 127.0.0.1}}\n"
+        f"          gateway_devices: {devices}\n"
+        "          gateway_alarms: {energy-meter: {voltage_l1_v: {above: 253}}}\n"
+    )
+    path = inventory(tmp_path, more=more)
+    rendered = Fleet.render(tmp_path / "rendered", inventory=path, extra=("-l", "plant-1"))
+    site = yaml.safe_load(rendered.text("plant-1", "/etc/loopgauge/site.yaml"))
+    assert site["devices"]["energy-meter"]["alarms"] == {"power_w": {"above": 9}, "voltage_l1_v": {"above": 253}}
+    assert "bytes_per_s_max" not in site["uplink"], "without a budget the link's own pace holds"
+
+
+def test_the_defaults_of_the_role_are_those_of_the_agent_and_the_worker() -> None:
+    def defaults(role: str) -> dict[str, object]:
+        path = ANSIBLE / "roles" / role / "defaults" / "main.yml"
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+    edge, worker = defaults("gateway"), defaults("ingest")
+    for name in ("send_every_s", "keepalive_s", "timeout_s"):
+        assert edge[f"gateway_{name}"] == UplinkConfig.model_fields[name].default
+    for name in ("devices", "kinds", "fields"):
+        key = f"{name}_per_gateway_max"
+        assert worker[f"ingest_{key}"] == IngestConfig.model_fields[key].default
+
+
 BAD = {
     "a gateway called ingest": (("ingest",), "", "", "no gateway may be called ingest"),
     "a gateway's id": (("Plant.1",), "", "", "Plant.1: a gateway's name is its id"),
@@ -208,6 +255,12 @@ BAD = {
         "plant-1 is revoked by name, yet it is in",
     ),
     "days": (("plant-1",), ", pki_days: 30", "", "pki_renew_days: 90 is not less than pki_days (30)"),
+    "a limit of nothing": (
+        ("plant-1",),
+        ", gateway_alarms: {energy-metre: {power_w: {above: 1}}}",
+        "",
+        "gateway_alarms: energy-metre: no such device: name one of energy-meter",
+    ),
     "a wrong type": (("plant-1",), ", gateway_seal_every_s: soon", "", "gateway_seal_every_s"),
 }
 

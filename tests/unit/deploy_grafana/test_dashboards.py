@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -15,10 +15,14 @@ from data_contract.reading import GATEWAY_DEVICE, PSEUDONYM_SUFFIX
 from deploy.grafana import build, influxql
 from deploy.grafana.alerting import alerts
 from deploy.grafana.fields import unit_overrides
+from deploy.grafana.gateways import CAUSES, FOREVER_S
+from deploy.grafana.looks import GREEN
 from deploy.grafana.model import CHOICE, COLUMNS, DATASOURCE
 from deploy.grafana.words import LANGUAGES
 from device_profiles.library import Library
 from edge_agent import own_device
+from edge_agent.send import forecast
+from edge_agent.send.suspicion import Cause
 from rollups.library import load_catalog
 from series_store import names
 from tests.rules.test_places import places
@@ -241,12 +245,71 @@ def test_the_providers_look_where_the_role_puts_the_dashboards() -> None:
     }
 
 
-def test_what_a_gateway_is_asked_about_itself_is_what_it_tells() -> None:
+def asked_of_gateways(texts: Iterable[str]) -> set[str]:
     asked: set[str] = set()
-    texts = [target["query"] for _, target in every(DASHBOARDS["dashboards/en/city.json"])]
-    texts += [part["model"]["query"] for rule in rules() for part in rule["data"] if "query" in part["model"]]
     for text in texts:
         if f'FROM "{GATEWAY_DEVICE}"' in text:
             asked |= set(re.findall(r'\("(\w+)"\)', text))
+    return asked
+
+
+def shown_of_gateways(dashboard: Json) -> set[str]:
+    return asked_of_gateways(target["query"] for _, target in every(dashboard))
+
+
+def test_what_a_gateway_is_asked_about_itself_is_what_it_tells() -> None:
+    asked = shown_of_gateways(DASHBOARDS["dashboards/en/city.json"])
+    asked |= asked_of_gateways(
+        part["model"]["query"] for rule in rules() for part in rule["data"] if "query" in part["model"]
+    )
     assert len(asked) > 5
     assert asked <= own_device.FIELDS.keys()
+
+
+NOT_SHOWN: dict[str, str] = {}
+"""Fields that a gateway tells of itself and no panel shows, each with the reason."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_all_that_a_gateway_tells_of_itself_is_on_a_panel(language: str) -> None:
+    dark = own_device.FIELDS.keys() - shown_of_gateways(DASHBOARDS[f"dashboards/{language}/city.json"])
+    assert dark == NOT_SHOWN.keys(), "give it a panel in deploy/grafana/gateways.py, or a reason here"
+
+
+def test_every_column_of_a_table_of_gateways_has_a_title_and_its_quantity_a_unit(dashboard: Json) -> None:
+    units = {"s": "s", "By": "decbytes", "Cel": "celsius", "By/d": "decbytes", "1": None}
+    for panel in dashboard["panels"]:
+        fields = asked_of_gateways(target["query"] for target in panel.get("targets", ()) if panel["type"] == "table")
+        said = {
+            override["matcher"]["options"]: {one["id"]: one["value"] for one in override["properties"]}
+            for override in panel.get("fieldConfig", {}).get("overrides", ())
+        }
+        for field in fields:
+            assert said[field]["displayName"]
+            assert said[field].get("unit") == units[own_device.FIELDS[field].unit], field
+
+
+def test_a_cause_that_a_gateway_suspects_is_shown_in_words_and_never_as_a_number() -> None:
+    assert CAUSES.keys() == {int(cause) for cause in Cause}
+    assert {name for name, (_, color) in CAUSES.items() if color == GREEN} == {Cause.NONE}
+    for name in ("dashboards/en/city.json", "dashboards/zh/city.json"):
+        panels = [panel for panel in DASHBOARDS[name]["panels"] if "unconfirmed_cause" in json.dumps(panel)]
+        assert {panel["type"] for panel in panels} == {"table", "state-timeline"}
+        for panel in panels:
+            told = re.findall(r'"(\d)": \{"text": "([^"]+)"', json.dumps(panel, ensure_ascii=False))
+            language = name.split("/")[1]
+            assert set(told) >= {(str(number), text.in_(language)) for number, (text, _) in CAUSES.items()}
+
+
+def test_no_end_to_be_seen_is_shown_as_such() -> None:
+    assert FOREVER_S == forecast.FOREVER_S
+
+
+def test_what_a_gateway_suspects_is_said_in_words_by_its_rule() -> None:
+    (rule,) = [rule for rule in rules() if rule["uid"] == "loopgauge-unconfirmed"]
+    for language, key in (("en", "summary"), ("zh", "summary_zh")):
+        said = rule["annotations"][key]
+        for number, (text, _) in CAUSES.items():
+            assert f'if eq (printf "%.0f" $values.NEWEST_A.Value) "{number}" }}}}{text.in_(language)}{{{{ else' in said
+        assert said.count("{{ if") == said.count("{{ end }}") == 1 and said.endswith("{{ else }}?{{ end }}")
+    assert "NEWEST_A" in {part["refId"] for part in rule["data"]}

@@ -9,13 +9,17 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import pytest
 
-from edge_agent.app import BUSY_S
+from data_contract.control import Command, write
+from edge_agent.app import BUSY_S, OWN
+from edge_agent.errors import DiskFull
+from edge_agent.keep.salvage import STEP_S_MAX, Salvage
 from edge_agent.keep.sealer import SEAL_S_MAX
 from edge_agent.ports import Answer, Ask
+from service_health.promises import Promises
 from tests.faults.world import Gateway, World, body_of
 from tests.twins.broker import SessionTwin
 from tests.twins.loop import run_virtual
@@ -62,6 +66,23 @@ def sessions_of(gateway: Gateway) -> list[SessionTwin]:
     return list(broker.sessions.values())
 
 
+def hang_obedience(gateway: Gateway) -> None:
+    """A command is begun, and what it waits for does not come."""
+    agent = gateway.agent
+    assert agent is not None
+    agent.sender.hurry = never  # type: ignore[method-assign]
+    payload = write(Command(run=agent.run_id, n=1))
+    assert agent.commands.hear("flush", payload, retained=False, now_s=0.0) is None
+    agent.sender.commanded.set()
+
+
+def hang_own_health(gateway: Gateway) -> None:
+    """The board's sensors, which are files, do not come back."""
+    assert gateway.agent is not None and gateway.agent._report is not None
+    poller = gateway.agent._report._pollers[OWN]
+    poller._bus.carry = never  # type: ignore[method-assign]
+
+
 def hang_connect(gateway: Gateway) -> None:
     assert gateway.agent is not None
     link = gateway.agent._ports.link
@@ -84,8 +105,10 @@ def hang_connect(gateway: Gateway) -> None:
         (hang_disk, "seal", SEAL_S_MAX + 10 + BUSY_S),
         (hang_publish, "send", 120 + BUSY_S),
         (hang_connect, "send", 220 + BUSY_S),
+        (hang_obedience, "obey", 90 + BUSY_S),
+        (hang_own_health, OWN, 330 + BUSY_S),
     ],
-    ids=["bus", "seal", "disk", "publish", "connect"],
+    ids=["bus", "seal", "disk", "publish", "connect", "obey", "own"],
 )
 def test_a_hung_task_is_named_and_the_service_manager_hears_no_more(
     hang: Callable[[Gateway], None], named: str, within_s: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -109,6 +132,43 @@ def test_a_hung_task_is_named_and_the_service_manager_hears_no_more(
         await world.kill_gateway(gateway)
 
     run_virtual(main())
+
+
+def test_carrying_over_that_hangs_is_overdue_and_one_that_waits_for_room_is_not() -> None:
+    class Wreck:
+        name, pages = "w", 10
+
+    class Spool:
+        salvaged: ClassVar = {"w": 0}
+
+        def __init__(self, carry: Callable[..., Any]) -> None:
+            self.carry = carry
+
+    class Recovered:
+        wrecks = (Wreck(),)
+
+    async def full(*_: Any) -> int:
+        raise DiskFull("full")
+
+    async def overdue(carry: Callable[..., Any]) -> set[str]:
+        loop = asyncio.get_running_loop()
+        promises = Promises(loop.time)
+        salvage = Salvage(
+            spool=cast(Any, Spool(carry)),
+            recovered=cast(Any, Recovered()),
+            look=lambda: None,
+            promise=lambda seconds: promises.within("salvage", seconds),
+        )
+        task = asyncio.create_task(salvage.run())
+        found: set[str] = set()
+        for _ in range(100):
+            await asyncio.sleep(STEP_S_MAX / 40)
+            found |= promises.broken().keys()
+        task.cancel()
+        return found
+
+    assert run_virtual(overdue(never)) == {"salvage"}
+    assert run_virtual(overdue(full)) == set()
 
 
 def test_a_hung_bus_costs_the_other_readings_nothing_and_what_was_sealed_is_stored_after_the_kill(

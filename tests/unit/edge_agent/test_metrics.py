@@ -7,14 +7,17 @@ import logging
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
+from edge_agent import own_device
 from edge_agent.config import EdgeConfig, MetricsConfig
 from edge_agent.errors import Fatal
+from edge_agent.send.suspicion import Cause
 from series_store.table import Outcome
 from service_health.endpoint import renderer
 from tests.faults.world import World, body_of
@@ -32,6 +35,50 @@ def scraped(world: World) -> dict[tuple[str, ...], float]:
         for sample in family.samples
         if sample.name.startswith("loopgauge_edge_")
     }
+
+
+VITALS = {
+    "spool_batches": "spool_batches",
+    "spool_bytes": "spool_bytes",
+    "spool_oldest_s": "spool_oldest_seconds",
+    "spool_full_s": "spool_full_seconds",
+    "drain_s": "drain_seconds",
+    "unconfirmed_s": "unconfirmed_seconds",
+    "unconfirmed_cause": "unconfirmed_cause",
+    "connected": "connected",
+    "clock_trusted": "clock_trusted",
+    "clock_waiting": "clock_waiting_batches",
+    "clock_backsteps": "clock_backsteps_total",
+    "written_bytes_day": "storage_written_bytes_per_day",
+}
+"""What the gateway tells as a reading of itself, and what a collector calls it."""
+OF_THE_BOARD = {"disk_free_bytes", "temperature_c", "memory_available_bytes", "load_1min", "uptime_s"}
+"""What any exporter of the machine tells a collector; the agent tells it as readings alone."""
+
+
+def test_what_a_gateway_tells_as_readings_a_collector_can_ask_it_for_with_the_same_values(tmp_path: Path) -> None:
+    assert VITALS.keys() | OF_THE_BOARD == own_device.FIELDS.keys() and not VITALS.keys() & OF_THE_BOARD
+
+    async def main() -> None:
+        world = World(seed=3, folder=tmp_path)
+        gateway = world.gateways[0]
+        world.start()
+        await asyncio.sleep(1000)
+        world.store_away = Outcome(retry_after_s=10, reason="503")
+        await asyncio.sleep(4000)
+        assert gateway.agent is not None and gateway.agent._report is not None
+        vitals = asdict(gateway.agent._report.vitals())
+        found = scraped(world)
+        causes = {key[1]: value for key, value in found.items() if key[0] == "loopgauge_edge_unconfirmed_cause"}
+        assert causes == {cause.name.lower(): float(cause is vitals["unconfirmed_cause"]) for cause in Cause if cause}
+        assert vitals.pop("unconfirmed_cause") is not Cause.NONE
+        for field, value in vitals.items():
+            said = found.get((f"loopgauge_edge_{VITALS[field]}",))
+            assert said == (None if value is None else pytest.approx(float(value), rel=0.01, abs=2)), field
+        assert vitals["spool_full_s"] > 0 and vitals["drain_s"] > 0 and vitals["spool_bytes"] > 0
+        await world.kill_gateway(gateway)
+
+    run_virtual(main())
 
 
 def test_the_figures_agree_with_what_was_sealed_and_stored(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class Watched(Cloud):
             waiting_gateways=0,
             dropped={("flood", "gw-9"): 7},
             counts=self.worker.counts,
+            refused_names={"fields": 3},
             away=self.worker.away,
             tally=self.worker.tally,
             dead_letters=len(self.dead.letters),
@@ -151,6 +152,7 @@ def test_the_figures_are_what_was_done() -> None:
     assert found["readings_total",] == 4
     assert found["redelivered_total",] == 1
     assert found["refused_total", "no_header"] == 1
+    assert found["refused_names_total", "fields"] == 3
     assert found["dead_letters_total",] == 1
     assert found["store_writes_total",] == 5, "two steps of each group that brought any, one for what was rejected"
     assert found["store_away",] == 0

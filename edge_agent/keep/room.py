@@ -5,6 +5,7 @@ Each function is one piece of work for the disk; the spool decides in between wh
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, takewhile
@@ -37,7 +38,8 @@ DIGESTS_LOOKED_AT_MAX = 64
 """So many of the oldest digests are looked at for two of one day."""
 
 RESERVE_PAGES = 64
-"""By so many pages an eviction may pass the spool's bound: those of the largest digest. A seal may not."""
+"""By so many pages an eviction and the begin of a run may pass the spool's bound: those of the largest digest. A seal
+may not."""
 MERGED_MIN = 8
 """While there is detail that may go, so many digests are worth the trouble of merging them."""
 
@@ -92,6 +94,17 @@ class Replaced(NamedTuple):
 
     spans: list[Span]
     size: int
+
+
+@contextlib.contextmanager
+def reserve(db: sqlite3.Connection) -> Iterator[None]:
+    """What makes room may itself need some; and an agent that cannot begin would never make any."""
+    (bound,) = db.execute("PRAGMA max_page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count={bound + RESERVE_PAGES}")
+    try:
+        yield
+    finally:
+        db.execute(f"PRAGMA max_page_count={bound}")
 
 
 def begin(db: sqlite3.Connection, run: str, fields: Fields) -> None:
@@ -192,14 +205,10 @@ def replace(db: sqlite3.Connection, piece: Piece, insert: Callable[[str], None],
 
 def _swap(db: sqlite3.Connection, rows: Sequence[Row], insert: Callable[[], None]) -> None:
     """Deleted first, so that the digest takes what this sets free; a few rows may not set a whole page free, though."""
-    (bound,) = db.execute("PRAGMA max_page_count").fetchone()
-    db.execute(f"PRAGMA max_page_count={bound + RESERVE_PAGES}")
-    try:
+    with reserve(db):
         for row in rows:
             db.execute("DELETE FROM batch WHERE run_id=(SELECT id FROM run WHERE run=?) AND seq=?", (row.run, row.seq))
         insert()
-    finally:
-        db.execute(f"PRAGMA max_page_count={bound}")
 
 
 def _row(db: sqlite3.Connection, key: Key) -> Row:

@@ -194,8 +194,10 @@ class Sealer:
         """Seal once; what was in the way, or None if it is durable."""
         confirmed = self._confirmed()
         pending = self._spool.pending(confirmed)
+        # What waited for room may reach beyond a change of the clock, and its slots then lie on two grids.
+        off_grid = not segment.trusted or self._timeline.at(to - 1).base != segment.base
         body = self._interval.body(
-            to, prev=self._prev, pending=pending, aside=told(self._spool.aside), off_grid=not segment.trusted
+            to, prev=self._prev, pending=pending, aside=told(self._spool.aside), off_grid=off_grid
         )
         if segment.trusted and segment.low is not None:
             body.unsure = (segment.low, segment.base)

@@ -102,6 +102,10 @@ class Spool:
             await self._disk.run(schema.add_indexes)
 
     def _open(self, db: sqlite3.Connection) -> Previous | None:
+        with room.reserve(db):
+            return self._begin(db)
+
+    def _begin(self, db: sqlite3.Connection) -> Previous | None:
         schema.prepare(db)
         names = {wreck.name for wreck in self._wrecks}
         found = schema.progress(db)

@@ -150,7 +150,10 @@ async def new_card(storm: Storm, aim: Aim) -> None:
 
 async def old_image(storm: Storm, aim: Aim) -> None:
     """An image of the card, taken some time ago, is put back: its runs are gone on with, their batches come again."""
-    with storm.some_gateway(honest=True) as gateway:
+    with (
+        storm.some_gateway(honest=True, dated=True) as gateway,
+        storm.alone(f"clock of {gateway.name if gateway else ''}"),
+    ):
         if gateway is None:
             return
         await storm.world.kill_gateway(gateway)
@@ -161,7 +164,7 @@ async def old_image(storm: Storm, aim: Aim) -> None:
         if any(gateway.sealed[key].base_ms is None for key in kept):
             return  # what it dates would be dated twice: see docs/delivery.md
         await storm.wait(60, 900)
-        if gateway.life.dead or gateway.lied:
+        if gateway.life.dead:
             return
         await _killed(storm, aim, gateway)
         put(gateway.path, image)

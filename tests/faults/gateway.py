@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -58,6 +59,27 @@ def registers(unit: int) -> Any:
     return at
 
 
+BODIES_MAX = 8_000
+WIDTH = 1_000_000
+"""Where the counter of a slow unit begins again at 0: some times a day."""
+
+
+def slow_registers(unit: int) -> Any:
+    """A unit that is read now and then: its counter runs in turns, begins again and dips; its state lasts minutes."""
+
+    def at(address: int, now_ms: int) -> int:
+        minute = now_ms // 60_000
+        if address in (0, 1):
+            runs = now_ms // 7_200_000 * 5_400_000 + min(now_ms % 7_200_000, 5_400_000)
+            total = (runs // 17 + unit * 1000) % WIDTH - (3 if minute % 97 == 0 else 0)
+            return max(total, 0) >> 16 if address == 0 else max(total, 0) & 0xFFFF
+        if address == 100:
+            return minute // 7 * 31 % (3 + unit)
+        return (now_ms // 700 * 31 + unit * 7 + address) % 5000
+
+    return at
+
+
 @dataclass
 class Gateway:
     """One gateway through all its lives."""
@@ -92,6 +114,16 @@ class Gateway:
     deaths: Counter[str] = field(default_factory=Counter)
     redelivered: int = 0
     disk_full: bool = False
+    spool_bytes_max: int = 64_000_000
+    evict_s: float = 0.0
+    """How long either half of an eviction takes its disk."""
+    evicted: int = 0
+    """Batches that have given way to a digest."""
+
+    @property
+    def undated(self) -> bool:
+        """Whether a batch in its spool has no base yet."""
+        return self.agent is None or bool(self.agent.spool.held.undated)
 
     def fill(self, *, full: bool) -> None:
         """Let others fill the gateway's disk, or make room again; it outlives the agent."""
@@ -100,8 +132,9 @@ class Gateway:
             self.disk.full = full
 
 
+@functools.lru_cache(maxsize=BODIES_MAX)
 def body_of(text: str) -> Body:
-    """A sealed batch as the spool holds it."""
+    """A sealed batch as the spool holds it. The same text gives the same object: it is read, never changed."""
     return Body.model_validate(json.loads(text), strict=False)
 
 
@@ -113,3 +146,8 @@ def values_of(body: Body) -> Iterator[tuple[str, str, int, float]]:
                 for stamp, value in zip(list(accumulate(block.t, initial=body.from_))[1:], column, strict=True):
                     if value is not None:
                         yield device, name, stamp, value
+
+
+def replaced(body: Body) -> set[tuple[str, int]]:
+    """(run, seq) of everything that a digest stands in for."""
+    return {(run, seq) for run, first, last in body.replaces for seq in range(first, last + 1)}

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC
 
 from data_contract import receipt
 from data_contract.batch import Body
-from data_contract.cause import Missing
+from data_contract.cause import Fate, Missing
 from data_contract.reading import GATEWAY_DEVICE
 from delivery_audit.days import Days
 from delivery_audit.evidence import audit
 from edge_agent.site_plan import plans_of
+from tests.faults.digests import Digests
 from tests.faults.world import PROFILE, Gateway, World, body_of, values_of
 from tests.twins.clock import ORIGIN_MS, civil_ms
 
@@ -43,6 +44,13 @@ class Verdict:
     stored: int = 0
     refused: int = 0
     aside: int = 0
+    evicted: int = 0
+    """Given up; a digest tells of them."""
+    digests: int = 0
+    merged: int = 0
+    """Digests that stand in for digests."""
+    both: int = 0
+    """Batches that are stored and stand in a digest, too."""
     lost: int = 0
     """On cards that are gone, or can no longer be read."""
     served: int = 0
@@ -66,8 +74,11 @@ async def judge(world: World, *, no_room: bool = False) -> Verdict:
     known: set[Key] = set()
     for gateway in world.gateways:
         sealed = world.sealed_readings(gateway)
-        aside = _aside(gateway)
-        lost = _keys(gateway, gateway.lost)
+        digests = Digests(gateway)
+        here = {key for key in gateway.sealed if key in world.receipted}
+        evicted = _keys(gateway, digests.given_up(here))
+        aside = _keys(gateway, aside_of(gateway) | digests.given_up(aside_of(gateway)))
+        lost = _keys(gateway, gateway.lost | digests.given_up(gateway.lost))
         known |= set(sealed)
         verdict.sealed += len(sealed)
         verdict.aside += len(aside)
@@ -80,12 +91,20 @@ async def judge(world: World, *, no_room: bool = False) -> Verdict:
                 verdict.say(f"{key}: sealed {value}, stored {there}")
             elif letters.get(key) == value:
                 verdict.refused += 1
+            elif key in evicted:
+                verdict.evicted += 1
             elif key in lost:
                 verdict.lost += 1
             elif key not in aside:
                 verdict.say(f"{key}: sealed {value}, neither stored nor in a dead letter")
         if aside and not no_room:
             verdict.say(f"{gateway.name}: {len(aside)} values were set aside although ingest could take them")
+        verdict.digests += len(digests.told)
+        verdict.merged += digests.merged
+        verdict.both += len(digests.given_up(here) & here)
+        for text in digests.wrong():
+            verdict.say(text)
+        _kept(gateway, digests.told.keys() & here, stored, letters, verdict)
         _counts(gateway, verdict)
         _served(gateway, verdict)
         _times(gateway, verdict)
@@ -104,11 +123,25 @@ def _letters(world: World) -> dict[Key, float]:
     }
 
 
-def _aside(gateway: Gateway) -> set[Key]:
-    """Keys of values in batches that the gateway has stopped offering."""
+def aside_of(gateway: Gateway) -> set[tuple[str, int]]:
+    """Batches that the gateway has stopped offering."""
     assert gateway.agent is not None
-    aside = gateway.agent.spool.aside
-    return _keys(gateway, {(run, seq) for run, first, last, _ in aside for seq in range(first, last + 1)})
+    return {(run, seq) for run, first, last, _ in gateway.agent.spool.aside for seq in range(first, last + 1)}
+
+
+def _kept(
+    gateway: Gateway,
+    digests: Set[tuple[str, int]],
+    stored: Mapping[Key, float],
+    letters: Mapping[Key, float],
+    v: Verdict,
+) -> None:
+    """What a digest brought is stored like anything else."""
+    for batch in sorted(digests):
+        for device, name, t_ms, value in values_of(body_of(gateway.sealed[batch].body)):
+            key = (gateway.name, device, name, t_ms)
+            if value not in (stored.get(key), letters.get(key)):
+                v.say(f"{key}: {value} in digest {batch}, stored {stored.get(key)}")
 
 
 def _keys(gateway: Gateway, batches: Set[tuple[str, int]]) -> set[Key]:
@@ -128,10 +161,18 @@ def _slots(every_ms: int, from_ms: int, to_ms: int) -> int:
 def _counts(gateway: Gateway, verdict: Verdict) -> None:
     """Batches follow each other without gap, and count exactly what the schedule calls for."""
     before: dict[str, Body] = {}
+    told: set[tuple[str, int]] = set()
     for (run, seq), sealed in sorted(gateway.sealed.items()):
         body, base = body_of(sealed.body), sealed.base_ms or 0
+        if body.replaces:
+            told.add((run, seq))
+            continue
         last = before.get(run)
-        if (seq == 1) != (last is None) or body.prev != (last.to if last else None) or (last and body.from_ != last.to):
+        if (
+            (last is None and any((run, n) not in told for n in range(1, seq)))
+            or body.prev != (last.to if last else None)
+            or (last and body.from_ != last.to)
+        ):
             verdict.say(f"{gateway.name}: batch {seq} of {run} does not follow its predecessor")
         before[run] = body
         sampled = sum(1 for _ in values_of(body))
@@ -160,6 +201,8 @@ def _served(gateway: Gateway, verdict: Verdict) -> None:
     spans: list[tuple[int, int, Body]] = []
     for (run, seq), sealed in gateway.sealed.items():
         body, zero = body_of(sealed.body), ORIGIN_MS + gateway.booted[run]
+        if body.replaces:
+            continue
         # What was answered in the very millisecond in which a run begins was asked by the one before it.
         spans.append((zero + body.from_ + (seq == 1), zero + body.to, body))
         for device, name, stamp, value in values_of(body):
@@ -191,9 +234,9 @@ async def _receipts(world: World, gateway: Gateway, verdict: Verdict) -> None:
     """Each sealed batch has its receipt, which counts what is stored; no receipt speaks of anything else."""
     found = await world.store.receipts_between(gateway.name, 0, 2**53)
     seen: Counter[tuple[str, int]] = Counter((r.run, r.seq) for r in found)
-    assert gateway.agent is not None
-    aside = {(run, s) for run, a, b, _ in gateway.agent.spool.aside for s in range(a, b + 1)}
-    for key in gateway.sealed.keys() - seen.keys() - aside - gateway.lost:
+    elsewhere = aside_of(gateway) | gateway.lost
+    elsewhere |= Digests(gateway).given_up(elsewhere | seen.keys())
+    for key in gateway.sealed.keys() - seen.keys() - elsewhere:
         verdict.say(f"{gateway.name}: batch {key} has no receipt")
     for key in seen.keys() - gateway.sealed.keys():
         verdict.say(f"{gateway.name}: a receipt for {key}, which was never sealed")
@@ -221,6 +264,8 @@ def _times(gateway: Gateway, verdict: Verdict) -> None:
     since: dict[str, int] = {}
     for (run, seq), sealed in sorted(gateway.sealed.items()):
         body = body_of(sealed.body)
+        if body.replaces:
+            continue
         unsure = sealed.unsure or body.unsure
         truth = ORIGIN_MS + gateway.booted[run]
         verdict.unsure += unsure is not None
@@ -245,6 +290,7 @@ def _times(gateway: Gateway, verdict: Verdict) -> None:
 async def ledgers(world: World) -> list[str]:
     """What the shipped audit finds wrong."""
     found = []
+    stored = await world.stored()
     for gateway in world.gateways:
         ledger = await audit(world.store, gateway.name, now_ms=civil_ms(), days=Days(zone=UTC))
         # What lay on a card that somebody took away stays unexplained until that somebody says so.
@@ -253,6 +299,10 @@ async def ledgers(world: World) -> list[str]:
         found += [f"{gateway.name}: {finding}" for finding in (*rest, *ledger.surplus)]
         if not ledger.adds_up and not found and not taken:
             found.append(f"{gateway.name}: the ledger does not add up: {ledger.total()}")
+        arrived = gateway.sealed.keys() & world.receipted
+        evicted = _keys(gateway, Digests(gateway).given_up(arrived) - arrived) - stored.keys()
+        if ledger.total().fates[Fate.EVICTED] != len(evicted):
+            found.append(f"{gateway.name}: {len(evicted)} values were evicted, the ledger says {ledger.total()}")
         if not all(account.balances for account in ledger.accounts.values()):
             found.append(f"{gateway.name}: an account does not balance: {ledger.total()}")
     await asyncio.sleep(0)

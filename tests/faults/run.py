@@ -20,6 +20,10 @@ from tests.twins.loop import run_virtual
 
 PROCESSES = 2
 WRONG_MAX = 10
+SUMS = (
+    *("sealed", "stored", "refused", "evicted", "aside", "lost", "served", "unsealed", "unsure", "redelivered"),
+    *("digests", "merged", "both"),
+)
 LEFT = Path("build/faults/failed")
 """Seeds that failed, one a line."""
 
@@ -32,6 +36,8 @@ class Ran:
     wrong: list[str] = field(default_factory=list)
     table: Table = field(default_factory=Counter)
     hours: int = 0
+    full: bool = False
+    """Its gateways had small spools."""
     sums: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
@@ -59,10 +65,10 @@ def _live(ran: Ran, folder: Path) -> None:
     async def main() -> None:
         storm = Storm(seed=ran.seed, folder=folder, faults=FAULTS)
         await storm.run()
-        ran.hours, ran.table = storm.hours, storm.table
+        ran.hours, ran.full, ran.table = storm.hours, storm.full, storm.table
         verdict = await judge(storm.world, no_room=storm.no_room)
         ran.wrong = [*verdict.wrong, *await ledgers(storm.world)][:WRONG_MAX]
-        for name in ("sealed", "stored", "refused", "aside", "lost", "served", "unsealed", "unsure", "redelivered"):
+        for name in SUMS:
             ran.sums[name] = getattr(verdict, name)
         ran.sums["faults"], ran.sums["hours"] = storm.table.total(), storm.hours
 

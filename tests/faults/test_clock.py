@@ -107,6 +107,18 @@ def steps(*offsets: int, every_s: float = 600) -> Story:
     return story
 
 
+async def full_and_put_forward(world: World, gateway: Gateway) -> None:
+    """The clock is put to another time, and before the batch ends that is the last on the old one the disk is full."""
+    world.start()
+    await asyncio.sleep(605)
+    gateway.clock.offset_ms = 3_601_300
+    await asyncio.sleep(8)
+    gateway.fill(full=True)
+    await asyncio.sleep(11)
+    gateway.fill(full=False)
+    await asyncio.sleep(900)
+
+
 async def trust_lost(world: World, gateway: Gateway) -> None:
     """The network is away for so long that the kernel doubts its clock; then the agent is updated, and restarts."""
     world.start()
@@ -161,6 +173,7 @@ CASES = {
     "an hour that comes round a dozen times": Case(
         steps(*[-each * 10 * MINUTE for each in range(1, 13)]), flagged=True, believed_ms=2 * HOUR_MS
     ),
+    "a step while there is no room": Case(full_and_put_forward, believed_ms=2 * HOUR_MS),
     "trust is lost, and the agent restarts": Case(trust_lost, flagged=True),
 }
 

@@ -140,7 +140,7 @@ async def bus_down(storm: Storm, aim: Aim) -> None:
 
 
 async def _step(storm: Storm, aim: Aim, by_ms: int, then: Callable[[Gateway], Any] | None = None) -> None:
-    gateway = storm.gateway()
+    gateway = storm.some_clock(back=by_ms < 0)
     with storm.alone(f"clock of {gateway.name}") as free:
         if not free or (by_ms < 0 and gateway.forgot):
             return

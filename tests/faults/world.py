@@ -11,7 +11,7 @@ import contextlib
 import functools
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from data_contract.batch import Span
@@ -20,11 +20,12 @@ from edge_agent.app import Agent, Ports
 from edge_agent.config import EdgeConfig
 from edge_agent.errors import Fatal
 from edge_agent.keep import recovery
+from edge_agent.keep.spool import Spool
 from edge_agent.send.flight import Flight
 from ingest.worker import Worker
 from series_store import names
 from series_store.table import Outcome, SeriesKey, Table
-from tests.faults.gateway import PROFILE, Gateway, body_of, registers, values_of
+from tests.faults.gateway import PROFILE, Gateway, body_of, registers, replaced, slow_registers, values_of
 from tests.twins.broker import BrokerTwin, ConsumerTwin, LinkTwin
 from tests.twins.bus import BusTwin
 from tests.twins.clock import ClockTwin, civil_ms
@@ -35,11 +36,21 @@ from tests.twins.store import StoreTwin
 
 __all__ = ["PROFILE", "Gateway", "World", "body_of", "values_of"]
 
+SLOW_S = 60
+"""Interval of polls and seals where hours are to pass."""
+EVICT_S_MAX = 5.0
+DIGEST = '"replaces":'
+"""What only the text of a digest holds."""
+
 
 class World:
     """Gateways, broker, workers and store, with the faults that a test or a seed orders."""
 
-    def __init__(self, *, seed: int, folder: Path, gateways: int = 1, workers: int = 1) -> None:
+    def __init__(
+        self, *, seed: int, folder: Path, gateways: int = 1, workers: int = 1, spool_bytes: tuple[int, int] = (0, 0)
+    ) -> None:
+        """`spool_bytes`: least and most; with it spools are small, and everything is slow enough for hours."""
+        self._spool_bytes = spool_bytes
         self.rng = random.Random(seed)
         self.store = StoreTwin(write_latency_s=0.01)
         self.store_away: Outcome | None = None
@@ -59,28 +70,35 @@ class World:
         self.worker_deaths: Counter[str] = Counter()
 
     def _gateway(self, name: str, folder: Path) -> Gateway:
+        low, high = self._spool_bytes
+        pace = {"every_s": {"main": SLOW_S, "slow": SLOW_S}} if high else {}
         config = EdgeConfig.model_validate(
             {
                 "gateway": name,
                 "board": f"board{name[3:]}",
-                "seal_every_s": 10,
-                "health_every_s": 60,
+                "seal_every_s": SLOW_S if high else 10,
+                "health_every_s": 600 if high else 60,
                 "spool": {"file": str(folder / f"{name}.db")},
                 "uplink": {"host": "localhost"},
                 "buses": {"line": {"type": "modbus_tcp", "host": "localhost"}},
                 "devices": {
-                    f"meter-{unit}": {"profile": "test-meter", "bus": "line", "unit_id": unit} for unit in (1, 2)
+                    f"meter-{unit}": {"profile": "test-meter", "bus": "line", "unit_id": unit, **pace}
+                    for unit in (1, 2)
                 },
             }
         )
-        bus = BusTwin(units={unit: registers(unit) for unit in (1, 2)})
-        return Gateway(name, config, bus, ClockTwin(), folder / f"{name}.db", devices=dict(config.devices))
+        bus = BusTwin(units={unit: (slow_registers if high else registers)(unit) for unit in (1, 2)})
+        gateway = Gateway(name, config, bus, ClockTwin(), folder / f"{name}.db", devices=dict(config.devices))
+        if high:
+            gateway.spool_bytes_max, gateway.evict_s = self.rng.randint(low, high), self.rng.uniform(0, EVICT_S_MAX)
+        return gateway
 
     def start_gateway(self, gateway: Gateway) -> None:
         """Begin a life of the agent."""
         gateway.life = gateway.bus.life = Life()
         recovered = recovery.recover(gateway.path)
-        gateway.disk = DiskTwin(path=gateway.path, life=gateway.life)
+        gateway.disk = DiskTwin(path=gateway.path, life=gateway.life, bytes_max=gateway.spool_bytes_max)
+        gateway.disk.evict_s = gateway.evict_s
         gateway.disk.sealed = gateway.sealed
         gateway.disk.full = gateway.disk_full
         gateway.disk.on_delete = functools.partial(self._deleted, gateway)
@@ -105,6 +123,7 @@ class World:
             notifier=gateway.notifier,
         )
         self._watch_confirmations(gateway, gateway.agent.flight)
+        self._watch_evictions(gateway.agent.spool, gateway.disk)
         gateway.booted[gateway.agent.run_id] = gateway.clock.booted_ms
         gateway.schedules[gateway.agent.run_id] = gateway.agent.schedule
         gateway.task = asyncio.create_task(self._live(gateway), name=gateway.name)
@@ -267,10 +286,26 @@ class World:
 
         flight.confirmed = confirmed  # type: ignore[method-assign]  # it listens, and changes nothing
 
+    def _watch_evictions(self, spool: Spool, disk: DiskTwin) -> None:
+        """The disk knows what is done for an eviction."""
+        shipped = spool.evict
+
+        async def evict(seq: int, *, before_ms: int, busy: Callable[[], Container[tuple[str, int]]]) -> bool:
+            return await disk.evicting(shipped(seq, before_ms=before_ms, busy=busy))
+
+        spool.evict = evict  # type: ignore[method-assign]  # it listens, and changes nothing
+
     def _deleted(self, gateway: Gateway, keys: set[tuple[str, int]]) -> None:
-        """A batch is deleted after its receipt."""
-        for run, seq in sorted(keys - self.receipted):
+        """A batch is deleted after its receipt, or while a digest takes its place; then it was not under way."""
+        assert gateway.disk is not None and gateway.agent is not None
+        texts = [gateway.sealed[key].body for key in gateway.disk.added]
+        given_up = keys & {key for text in texts if DIGEST in text for key in replaced(body_of(text))}
+        gateway.evicted += len(given_up)
+        for run, seq in sorted(keys - self.receipted - given_up):
             self.early.append(f"{gateway.name}: {run} {seq} deleted before its receipt")
+        for run, seq in sorted(given_up):
+            if gateway.agent.flight.holds(run, seq):
+                self.early.append(f"{gateway.name}: {run} {seq} given up for a digest while it was in flight")
 
     async def stored(self) -> dict[tuple[str, str, str, int], float]:
         """Everything in the store, as (gateway, device, field, t_ms): value."""
@@ -283,13 +318,15 @@ class World:
         }
 
     def sealed_readings(self, gateway: Gateway) -> dict[tuple[str, str, str, int], float]:
-        """Every value that was ever sealed and dated, under the key that it must have in the store."""
+        """Every value that was ever sealed and dated but in digests, under the key that it must have in the store."""
         found: dict[tuple[str, str, str, int], float] = {}
         for key, sealed in gateway.sealed.items():
             if sealed.base_ms is None and key in gateway.lost:
                 continue
             assert sealed.base_ms is not None, "a batch was never dated"
             body = body_of(sealed.body)
+            if body.replaces:
+                continue
             for device, name, stamp, value in values_of(body):
                 reading = (gateway.name, device, name, sealed.base_ms + stamp)
                 assert reading not in found, f"{reading} was sealed twice"

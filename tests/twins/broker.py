@@ -17,6 +17,9 @@ from edge_agent.ports import Heard
 from ingest.ports import Delivery
 from tests.twins.death import Life
 
+QUEUED_MAX = 1000
+"""Messages that are held up of one topic; further ones are dropped."""
+
 
 class BrokerTwin:
     """Carries messages with a delay; can be down, forget, lose and repeat."""
@@ -35,6 +38,8 @@ class BrokerTwin:
         """Gateways whose data its access rights refuse: answered with success, and dropped."""
         self.bytes_per_s = float("inf")
         """What each gateway's way to the broker carries."""
+        self.stuck: dict[str, list[bytes]] = {}
+        """By topic: what is held up, until whoever ordered it hands it on."""
         self.sessions: dict[str, SessionTwin] = {}
         self.consumers: list[ConsumerTwin] = []
         self._turn = 0
@@ -54,6 +59,8 @@ class BrokerTwin:
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
+        for held in self.stuck.values():
+            held.clear()
 
     def drop(self) -> None:
         """Cut every gateway's connection."""
@@ -64,6 +71,10 @@ class BrokerTwin:
     def carry(self, name: str, payload: bytes) -> None:
         """Take a message; it arrives later, or not."""
         self.on_carry(name, payload)
+        if name in self.stuck:
+            if len(self.stuck[name]) < QUEUED_MAX:
+                self.stuck[name].append(payload)
+            return
         if self._rng.random() < self.loss:
             return
         for _ in range(1 + (self._rng.random() < self.twice)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -41,10 +42,35 @@ class DiskTwin:
         self.held: set[tuple[str, int]] = set()
         self.on_delete: Callable[[set[tuple[str, int]]], None] = lambda keys: None
         """Called with the batches that a commit has removed."""
+        self.added: set[tuple[str, int]] = set()
+        """The batches that the last commit has brought."""
+        self.evict_s = 0.0
+        """How long either half of an eviction takes: what reads an hour, and what replaces it."""
+        self._turn = asyncio.Lock()
+        self._evicting: tuple[asyncio.Task[object] | None, int] = (None, 0)
+
+    async def evicting(self, work: Awaitable[T]) -> T:
+        """Let what this task does meanwhile count as an eviction: it reads and replaces in turn."""
+        self._evicting = (asyncio.current_task(), 0)
+        try:
+            return await work
+        finally:
+            self._evicting = (None, 0)
 
     async def run(self, work: Callable[[sqlite3.Connection], T], *, grows: bool = False) -> T:
+        evicter, halves = self._evicting
+        if evicter is None or asyncio.current_task() is not evicter:
+            async with self._turn:
+                return await self._run(work, "disk")
+        self._evicting = (evicter, halves + 1)
+        # One thing after the other, as on one thread; what else happens meanwhile finds the eviction half done.
+        async with self._turn:
+            await asyncio.sleep(self.evict_s)
+            return await self._run(work, "evict" if halves % 2 else "choose")
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T], what: str) -> T:
         await self._life.going()
-        self._life.step("disk.before")
+        self._life.step(f"{what}.before")
         if self._connection is None:
             self._connection = sqlite3.connect(self._path, isolation_level=None)
             configure(self._connection, self._bytes_max)
@@ -56,12 +82,12 @@ class DiskTwin:
             result = work(connection)
             if self.full and connection.total_changes != changes:
                 raise DiskFull("database or disk is full")
-            self._life.step("disk.within")
+            self._life.step(f"{what}.within")
             return result
 
         result = transact(self._connection, dying)
         self._note(self._connection)
-        self._life.step("disk.after")
+        self._life.step(f"{what}.after")
         return result
 
     def _note(self, connection: sqlite3.Connection) -> None:
@@ -70,8 +96,7 @@ class DiskTwin:
         )
         present = rows.fetchall()
         before, self.held = self.held, {(row[0], row[1]) for row in present}
-        if gone := before - self.held:
-            self.on_delete(gone)
+        self.added = self.held - before
         for run, seq, base_ms, low, high in present:
             known = self.sealed.get((run, seq))
             unsure = None if base_ms is None or low is None else (low, high)
@@ -83,6 +108,8 @@ class DiskTwin:
                 self.sealed[run, seq] = replace(known, base_ms=base_ms, late=True, unsure=unsure)
             else:
                 assert (known.base_ms, known.unsure) == (base_ms, unsure), f"batch {seq} of run {run} was dated anew"
+        if gone := before - self.held:
+            self.on_delete(gone)
 
     async def close(self) -> None:
         """Let the file go. The dead do nothing: they leave file and journal as they lie."""

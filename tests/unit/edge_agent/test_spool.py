@@ -14,10 +14,13 @@ from typing import Any, TypeVar
 import pytest
 
 from data_contract.batch import Span
+from data_contract.reading import FieldKind
 from edge_agent.errors import Damaged, DiskFull, Fatal
 from edge_agent.keep import recovery
-from edge_agent.keep.disk import FileDisk, configure, transact
+from edge_agent.keep.disk import PAGE_BYTES, FileDisk, configure, transact
 from edge_agent.keep.estimate import UNKNOWN_MS
+from edge_agent.keep.evict import FieldPlan
+from edge_agent.keep.room import RESERVE_PAGES
 from edge_agent.keep.schema import SCHEMA_VERSION
 from edge_agent.keep.spool import PENDING_SPANS_MAX, Sealed, Spool
 from tests.twins.death import Life
@@ -377,6 +380,29 @@ def test_a_spool_at_its_bound_refuses_whole_batches_and_takes_them_again_when_th
 
     asyncio.run(main())
     assert (tmp_path / "spool.db").stat().st_size <= 1_000_000
+
+
+def test_an_agent_begins_on_a_spool_that_is_full_to_its_bound(tmp_path: Path) -> None:
+    async def begin(number: int) -> int:
+        disk = DiskTwin(path=tmp_path / "spool.db", life=Life(), bytes_max=100_000)
+        fields = {"m1": {f"field_{n}": FieldPlan(FieldKind.GAUGE, 1000) for n in range(200)}}
+        spool = Spool(disk=disk, run=f"{number:032x}", boot="b", fields=fields)
+        await spool.open()
+        sealed_now = 0
+        with contextlib.suppress(DiskFull):
+            while True:
+                await spool.seal(sealed(sealed_now + 1, size=10), [])
+                sealed_now += 1
+        await spool.close()
+        return sealed_now
+
+    async def main() -> None:
+        assert await begin(1) > 10
+        for number in range(2, 20):
+            await begin(number)
+        assert (tmp_path / "spool.db").stat().st_size <= 100_000 + RESERVE_PAGES * PAGE_BYTES
+
+    asyncio.run(main())
 
 
 def test_a_batch_that_is_confirmed_while_it_is_fetched_again_is_no_damage(tmp_path: Path) -> None:

@@ -130,8 +130,3 @@ def date_of(db: sqlite3.Connection, run_id: int, seq: int) -> int | None:
         (run_id, seq),
     ).fetchone()
     return None if found is None or found[0] is None else int(found[0])  # spoilt: it shows when it is sent
-
-
-def progress(db: sqlite3.Connection) -> dict[str, int]:
-    """By damaged file that is being carried over: up to which page."""
-    return dict(db.execute("SELECT file, page FROM salvage"))

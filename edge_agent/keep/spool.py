@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from data_contract.batch import Previous, Span
 from data_contract.message import Row
-from data_contract.reading import GATEWAY_DEVICE
 from edge_agent.errors import Damaged, DiskFull
-from edge_agent.keep import estimate, room, schema
+from edge_agent.keep import beginning, estimate, room, schema
 from edge_agent.keep.aside import without
 from edge_agent.keep.batch_row import crc_of, is_sound
 from edge_agent.keep.dating import Past
@@ -103,65 +102,14 @@ class Spool:
 
     def _open(self, db: sqlite3.Connection) -> Previous | None:
         with room.reserve(db):
-            return self._begin(db)
-
-    def _begin(self, db: sqlite3.Connection) -> Previous | None:
-        schema.prepare(db)
-        names = {wreck.name for wreck in self._wrecks}
-        found = schema.progress(db)
-        db.executemany("DELETE FROM salvage WHERE file=?", [(file,) for file in found if file not in names])
-        self.salvaged = {file: page for file, page in found.items() if file in names}
-        for wreck in reversed(self._wrecks):  # of two that know a device, the newer one
-            if wreck.name not in self.salvaged:
-                db.executemany("INSERT OR IGNORE INTO memory (device, text) VALUES (?, ?)", wreck.memory.items())
-        for wreck in self._wrecks:
-            self._take_over(db, wreck)
-        # A run that died before its first seal left nothing to name; the one before it must still be named.
-        before = db.execute(
-            "SELECT run, last, to_ms, clean, boot, id FROM run WHERE last > 0 ORDER BY id DESC LIMIT 1"
-        ).fetchone()
-        adrift = {run for run, _, _ in self._adrift}
-        db.executemany(
-            "DELETE FROM run WHERE id=? AND id NOT IN (SELECT run_id FROM batch)"
-            " AND id IS NOT (SELECT max(id) FROM run WHERE last > 0)",
-            [(run_id,) for run_id, run in db.execute("SELECT id, run FROM run").fetchall() if run not in adrift],
-        )
-        backsteps = db.execute("SELECT coalesce(max(backsteps), 0) FROM run").fetchone()[0]
-        db.execute(
-            "INSERT INTO run (run, boot, last, clean, backsteps) VALUES (?, ?, 0, 0, ?)",
-            (self.run, self._boot, backsteps),
-        )
-        self._ids = dict(db.execute("SELECT run, id FROM run"))
-        room.begin(db, self.run, self._fields)
+            begun = beginning.begin(db, run=self.run, boot=self._boot, fields=self._fields, wrecks=self._wrecks)
+        self._ids, self.salvaged, self._adrift = begun.ids, begun.salvaged, begun.adrift
         self.held = schema.load_index(db)
+        self.past = replace(begun.past, undated=bool(self.held.undated))
         self.aside = schema.load_aside(db)
         self.memory = dict(db.execute("SELECT device, text FROM memory"))
         self._date_oldest(db, self._oldest())
-        if before is None:
-            return None
-        run, last, to_ms, clean, boot, run_id = before
-        self.past = Past(
-            ended_ms=estimate.end_of(db, run_id) if to_ms is None else to_ms,
-            clean=bool(clean),
-            rebooted=boot != self._boot,
-            undated=bool(self.held.undated),
-            backsteps=backsteps,
-            text=self.memory.get(GATEWAY_DEVICE, ""),
-        )
-        return Previous(run=run, last=last, to_ms=to_ms, clean=bool(clean))
-
-    def _take_over(self, db: sqlite3.Connection, wreck: Wreck) -> None:
-        """Know the runs of a damaged spool as if they were ours; its batches follow in steps."""
-        if wreck.name not in self.salvaged:  # once: a run that is done with must not come back as the newest
-            db.executemany(
-                "INSERT OR IGNORE INTO run (run, boot, last, to_ms, clean, backsteps) VALUES (?, ?, ?, ?, ?, ?)",
-                wreck.runs,
-            )
-            room.adopt(db, wreck.plans)
-            db.execute("INSERT INTO salvage (file, page) VALUES (?, 0)", (wreck.name,))
-            self.salvaged[wreck.name] = 0
-        for span in wreck.readable(self.salvaged[wreck.name]):
-            self._adrift.add(span)
+        return begun.previous
 
     async def carry(self, wreck: Wreck, page: int, last_page: int) -> int:
         """Carry over the rows of the next pages of a damaged spool; their number. Raises DiskFull: none was."""

@@ -119,6 +119,7 @@ MARKS: dict[str, Mark] = {
     "edge_agent/read/level.py": Mark.SHELL,
     "edge_agent/read/conversation.py": Mark.FLOW,
     "edge_agent/keep/spool.py": Mark.FLOW,
+    "edge_agent/keep/beginning.py": Mark.FLOW,
     "edge_agent/keep/estimate.py": Mark.FLOW,
     "edge_agent/keep/recovery.py": Mark.SHELL,
     "edge_agent/keep/salvage.py": Mark.FLOW,

@@ -17,9 +17,9 @@ from data_contract.batch import SCHEDULE, START, Record, Start
 from data_contract.reading import GATEWAY_DEVICE
 from data_contract.schedule import Schedule
 from device_profiles.library import Library
-from edge_agent import own_device, say
+from edge_agent import machine, own_device, say
 from edge_agent.clock import SystemClock
-from edge_agent.config import BusConfig, EdgeConfig, Hx711Config, ModbusRtuConfig, ModbusTcpConfig
+from edge_agent.config import EdgeConfig
 from edge_agent.errors import DiskFull, Fatal
 from edge_agent.health import SystemBoard, read_board
 from edge_agent.keep import recovery
@@ -35,10 +35,8 @@ from edge_agent.keep.wreck import Recovered
 from edge_agent.obey import Obeyer
 from edge_agent.own_device import OwnBus
 from edge_agent.ports import Board, Bus, Clock, Disk, Link
-from edge_agent.read.modbus import ModbusTcpBus
 from edge_agent.read.pace import Pace
 from edge_agent.read.poller import Poller, PollPlan
-from edge_agent.read.pseudonym import KEY_BYTES_MIN
 from edge_agent.report import BUS, Report
 from edge_agent.send.budget import Budget
 from edge_agent.send.commands import Commands
@@ -66,23 +64,6 @@ OWN = "health"
 """Task that samples the gateway itself; those of buses are called `bus …`."""
 
 
-def open_bus(config: BusConfig) -> Bus:
-    """A bus, closed. What only some gateways have is imported where one has it."""
-    match config:
-        case ModbusTcpConfig():
-            return ModbusTcpBus(host=config.host, port=config.port)
-        case ModbusRtuConfig():
-            from edge_agent.read.rtu import ModbusRtuBus
-
-            return ModbusRtuBus(port=config.port, baud=config.baud, parity=config.parity, stop_bits=config.stop_bits)
-        case Hx711Config():
-            from edge_agent.read.hx711_pins import Hx711Bus
-
-            return Hx711Bus(
-                dout_pin=config.dout_pin, clock_pin=config.clock_pin, door_pin=config.door_pin, rate_hz=config.rate_hz
-            )
-
-
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything by which chance enters."""
@@ -93,18 +74,6 @@ class Ports:
     buses: Mapping[str, Bus]
     board: Board
     rng: random.Random
-
-
-def privacy_key(config: EdgeConfig) -> bytes:
-    """The secret that makes pseudonyms, empty where there is none. Raises BadFile, Fatal."""
-    if config.privacy is None:
-        return b""
-    key = read_secret(Path(config.privacy.key_file)).encode()
-    if len(key) < KEY_BYTES_MIN:
-        raise Fatal(
-            f"privacy.key_file: a secret of {len(key)} characters can be guessed; `openssl rand -hex 32` makes one"
-        )
-    return key
 
 
 class Agent:
@@ -390,7 +359,7 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str, notifier: 
         clock=SystemClock.from_environment(trust_always=config.clock.trust == "always"),
         disk=disk,
         link=MqttLink(gateway=config.gateway, config=config.uplink, password=password),
-        buses={name: open_bus(bus) for name, bus in config.buses.items()},
+        buses={name: machine.open_bus(bus) for name, bus in config.buses.items()},
         board=SystemBoard(folder=path.parent),
         rng=random.Random(uuid.uuid4().int),
     )
@@ -401,6 +370,6 @@ def open_agent(config: EdgeConfig, *, library: Library, version: str, notifier: 
         board=config.board or read_board(),
         version=version,
         recovered=recovery.recover(path),
-        key=privacy_key(config),
+        key=machine.privacy_key(config),
         notifier=notifier,
     )

@@ -7,7 +7,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from device_profiles.library import Library
-from edge_agent import app, site_plan
+from edge_agent import machine, site_plan
 from edge_agent.clock import SystemClock
 from edge_agent.commission.calibrate import READINGS, Rest, Scale, at_rest, entry, line_through, name_of
 from edge_agent.config import EdgeConfig
@@ -79,7 +79,7 @@ async def _rest(device: str, config: EdgeConfig, plan: PollPlan, field: str, *, 
     reader = plan.readers[field]
     request = next(request for request in plan.requests if field in request.fields)
     ask = Ask(plan.unit, request.table, reader.address, reader.registers, plan.timeout_s)
-    bus = app.open_bus(config.buses[config.devices[device].bus])
+    bus = machine.open_bus(config.buses[config.devices[device].bus])
     try:
         return await at_rest(Scale(bus, ask, reader.decode), away_from=away_from)
     finally:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from device_profiles.library import Library
 from device_profiles.profile import Profile
-from edge_agent import app, site_plan
+from edge_agent import machine, site_plan
 from edge_agent.clock import SystemClock
 from edge_agent.commission.read_once import DeviceRead, Reader, Target, read_on, read_once
 from edge_agent.commission.read_table import as_data, as_text, summary
@@ -30,7 +30,7 @@ def targets_of(config: EdgeConfig, library: Library, device: str | None) -> list
     if device is not None and device not in devices:
         meant = suggest(device, devices)
         raise Fatal(f"--device {device}: no such device; " + (f"did you mean {meant}?" if meant else one_of(devices)))
-    key = app.privacy_key(config)
+    key = machine.privacy_key(config)
 
     def plans(name: str, profile: Profile) -> tuple[PollPlan, ...]:
         return tuple(site_plan.plans_of(name, _weighable(config.devices[name], profile), profile, key=key))
@@ -72,7 +72,7 @@ def read(args: argparse.Namespace, config: EdgeConfig, library: Library) -> int:
 
     async def program(stop: asyncio.Event) -> None:
         nonlocal finished
-        buses = {name: app.open_bus(config.buses[name]) for name in dict.fromkeys(t.bus for t in targets)}
+        buses = {name: machine.open_bus(config.buses[name]) for name in dict.fromkeys(t.bus for t in targets)}
         reader = Reader(buses, clock.civil, heard)
         reading = asyncio.create_task((read_once if args.once else read_on)(targets, reader), name="read")
         stopping = asyncio.create_task(stop.wait(), name="stop")

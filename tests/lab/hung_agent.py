@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
-from edge_agent import app
+from edge_agent import machine
 from edge_agent.config import BusConfig
 from edge_agent.ports import Bus, Talk, unheeded
 from loopgauge.cli.main import main
@@ -43,12 +43,12 @@ class HangingBus:
 
 def run(trigger: Path, words: Sequence[str]) -> int:
     """`loopgauge WORDS…`, with buses that can hang."""
-    open_bus = app.open_bus
+    open_bus = machine.open_bus
 
     def open_hanging(config: BusConfig) -> Bus:
         return HangingBus(bus=open_bus(config), trigger=trigger)
 
-    with patch.object(app, "open_bus", open_hanging):
+    with patch.object(machine, "open_bus", open_hanging):
         return main(words)
 
 

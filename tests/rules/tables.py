@@ -106,6 +106,7 @@ MARKS: dict[str, Mark] = {
     "yaml_models/tls.py": Mark.SHELL,
     "device_profiles/library.py": Mark.SHELL,
     "edge_agent/app.py": Mark.ROOT,
+    "edge_agent/machine.py": Mark.ROOT,
     "edge_agent/clock.py": Mark.SHELL,
     "edge_agent/health.py": Mark.SHELL,
     "edge_agent/obey.py": Mark.FLOW,

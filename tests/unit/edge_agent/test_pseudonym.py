@@ -13,9 +13,10 @@ import pytest
 from data_contract.reading import FieldKind, Quality
 from device_profiles.library import Library
 from device_profiles.profile import DecodeType, Profile, ProfileField, RegisterTable, WordOrder
-from edge_agent.app import Agent, privacy_key
+from edge_agent.app import Agent
 from edge_agent.config import EdgeConfig
 from edge_agent.errors import Fatal
+from edge_agent.machine import privacy_key
 from edge_agent.read.pseudonym import pseudonym
 from edge_agent.site_plan import load_devices, plans_of
 from tests.faults import world as faults

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from data_contract import receipt as wire
 from data_contract.reading import Quality
-from data_contract.receipt import DeviceReceipt
-from delivery_audit.arrivals import HOUR_MS, WAIT_MS_MAX, Seen, Waiting
+from data_contract.receipt import BatchReceipt, DeviceReceipt
+from delivery_audit.arrivals import HOUR_MS, WAIT_MS_MAX, Arrivals, Seen, Waiting
 from delivery_audit.days import Days
 from delivery_audit.evidence import audit
 from delivery_audit.ledger import Ledger
@@ -24,7 +25,7 @@ from rollups.catalog import Catalog
 from rollups.worker import Worker
 from series_store import names
 from series_store.open import open_figures, open_reader
-from series_store.table import Table
+from series_store.table import Receipt, Table
 from tests.twins.loop import run_virtual
 from tests.unit.delivery_audit.scene import GATEWAY, METER, NOON, SHANGHAI, Scene
 from tests.unit.delivery_audit.test_command import store_of
@@ -345,3 +346,17 @@ def test_recompute_never_moves_rollups_forward_past_what_they_have_not_seen(tmp_
             await figures.close()
 
     assert asyncio.run(stands()) == (NOON + 3 * MINUTE) * 1000
+
+
+def test_what_is_stored_out_of_a_dead_letter_waits_for_rollups_like_any_other_reading() -> None:
+    def receipt(at_us: int, readings: int, letter: str | None) -> tuple[Receipt, BatchReceipt]:
+        part = DeviceReceipt({}, readings, NOON, NOON + 9)
+        said = BatchReceipt({"m1": part}, restored=letter)
+        return Receipt(at_us, GATEWAY, "w1", "a", 1, NOON, NOON + MINUTE, readings, 0, wire.write(said)), said
+
+    arrivals = Arrivals(5_000)
+    batch, letter = receipt(1_000, 24, None), receipt(2_000, 3, "l1")
+    arrivals.add("2026-01-01", [batch, letter])
+    assert arrivals.waiting() == ()
+    arrivals.add("2026-01-01", [batch, letter, receipt(9_000, 2, "l2"), receipt(8_000, 2, "l2")])
+    assert arrivals.waiting() == (Waiting("2026-01-01", 1, 2, 8),)

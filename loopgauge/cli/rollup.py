@@ -105,11 +105,12 @@ def recompute(args: argparse.Namespace) -> int:
         since = datetime.fromisoformat(args.since)
         if since.tzinfo is None:
             raise ValueError
+    except ValueError:
+        return complain(f"--since {args.since}: not a time with its offset; write 2026-01-31T06:00Z", 2)
+    try:
         figures = open_figures(*store_access(args))
-    except BadFile as error:
+    except (BadFile, ValueError) as error:
         return complain(error, 2)
-    except ValueError as error:
-        return complain(str(error) or f"--since {args.since}: no offset; write 2026-01-31T06:00Z", 2)
     try:
         stands_us = asyncio.run(put_back(max(1, int(since.timestamp() * 1e6))))
     except Unavailable as error:

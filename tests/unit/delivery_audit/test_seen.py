@@ -317,20 +317,13 @@ def test_recompute_has_rollups_find_what_they_had_passed_over(
     assert main(words) == 0
 
 
-@pytest.mark.parametrize(
-    "since, said",
-    [
-        ("soon", "Invalid isoformat string"),
-        ("2026-01-01T04:00", "--since 2026-01-01T04:00: no offset; write 2026-01-31T06:00Z"),
-    ],
-)
+@pytest.mark.parametrize("since", ["soon", "2026-01-01T04:00"])
 def test_a_bad_time_to_recompute_from_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], since: str, said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], since: str
 ) -> None:
     assert main(["rollup", "recompute", "--store", f"sqlite:{tmp_path}", "--since", since]) == 2
     error = capsys.readouterr().err
-    assert said in error
-    assert error.count("\n") == 1
+    assert error == f"loopgauge: --since {since}: not a time with its offset; write 2026-01-31T06:00Z\n"
 
 
 def test_recompute_never_moves_rollups_forward_past_what_they_have_not_seen(tmp_path: Path) -> None:

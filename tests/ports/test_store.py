@@ -9,7 +9,8 @@ import struct
 import pytest
 
 from rollups.digested import Digested
-from rollups.gather import digested
+from rollups.doubts import REACH_MS
+from rollups.gather import digested, doubted
 from rollups.gauges import Course
 from series_store import names
 from series_store.table import STORED, Outcome, SeriesKey, Table
@@ -403,3 +404,17 @@ def test_what_a_digest_says_of_readings_that_were_given_up_is_read_like_readings
     }
     assert home(digested(home.reader, [POWER._replace(device="m2")], T0, T0 + 60_000)) == {}
     assert home(home.reader.series()) == sorted([POWER, ENERGY])
+
+
+def test_between_which_times_readings_were_taken_is_read_like_readings_and_is_none(home: Home) -> None:
+    tags = (("gateway", POWER.gateway), ("device", POWER.device))
+    columns = [[float(T0 + 9000), float(T0 + 30_000)], [-5000.0, -7.0], [9e12, 60_000.0]]
+    told = Table(names.UNSURE, tags, names.UNSURE_FIELDS, [T0, T0 + 20_000], columns)
+    assert write(home, readings([0], {"power_w": [1.0]}), told) == STORED
+    found = home(doubted(home.reader, POWER.gateway, POWER.device, T0, T0 + 60_000))
+    assert found.from_ms.tolist() == [T0, T0 + 20_000]
+    assert found.to_ms.tolist() == [T0 + 9000, T0 + 30_000]
+    assert found.early_ms.tolist() == [-5000, -7]
+    assert found.late_ms.tolist() == [REACH_MS, 60_000]
+    assert len(home(doubted(home.reader, POWER.gateway, "m2", T0, T0 + 60_000))) == 0
+    assert home(home.reader.series()) == [POWER]

@@ -156,9 +156,7 @@ def _stretches(measurement: str, title: Words, only_last: str) -> Panel:
 
 def _completeness() -> Panel:
     share = _of_field(names.ROLLUP_1H, '"readings" / "expected"', ql.CALLED_FOR, ql.ENDED)
-    told = _of_field(
-        names.ROLLUP_1H, f'"{names.SUMMARISED}" / "expected"', ql.CALLED_FOR, ql.ENDED, f'"{names.SUMMARISED}" > 0'
-    )
+    told = _of_field(names.ROLLUP_1H, f'"{names.SUMMARISED}" / "expected"', ql.CALLED_FOR, ql.ENDED)
     return lines(
         Words("Completeness of each hour", "每小时完整率"),
         (12, 7),

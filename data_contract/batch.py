@@ -137,7 +137,8 @@ class Body(_Model):
     replaces: list[Span] = Field(default_factory=list)
     """Only in a digest: the batches that it stands in for."""
     off_grid: bool = False
-    """Sampled before the clock could be trusted: its slots lie on the grid of a clock that may have been wrong."""
+    """Sampled before the clock could be trusted: its slots lie on the grid of a clock that may have been wrong. Of a
+    digest: some of what it stands in for was, or there is a hole within."""
     unsure: tuple[Millis, Millis] | None = None
     """The base is an estimate; the true one lies within these bounds, ms UTC. Joined on when the batch is dated."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from data_contract.batch import write_body
+from data_contract.civil import CLOCK_VARIABLE, ScaledClock
 from data_contract.message import BODY_BYTES_MAX, Row, pack
 from ingest.app import civil_us
 from ingest.ports import Delivery
@@ -378,13 +379,17 @@ def test_the_times_of_receipts_rise_strictly_also_where_the_clock_stands_still()
     play(script)
 
 
-def test_the_clock_of_receipts_is_as_fine_as_their_times() -> None:
+def test_the_clock_of_receipts_is_as_fine_as_their_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who counts by the millisecond meets his former life's receipts in it, should the clock be put back."""
+    monkeypatch.delenv(CLOCK_VARIABLE, raising=False)
     now_us = civil_us()
     seen = [now_us() for _ in range(2000)]
     assert seen == sorted(seen)
     assert len({at % 1000 for at in seen}) > 10
     assert abs(seen[0] - time_ns() // 1000) < 60_000_000
+    fast = ScaledClock(BASE_MS, time_ns() // 1_000_000 - 3_600_000, 24.0)
+    monkeypatch.setenv(CLOCK_VARIABLE, fast.text())
+    assert 0 <= civil_us()() - (BASE_MS + 24 * 3_600_000) * 1000 < 24 * 60_000_000
 
 
 def test_full_dead_letters_hold_up_only_what_needs_them_and_ready_is_said_when_there_is_room(

@@ -12,7 +12,7 @@ import yaml
 from tests.lab import store
 from tests.lab.host import Host
 from tests.lab.lab import EDGE, Lab
-from tests.lab.place import LAB, PYTHON, ROOT
+from tests.lab.place import PYTHON, ROOT
 from tests.lab.shell import expect, run, tail
 from tests.lab.steps.faults import comes_back
 from tests.lab.steps.fleet import METRICS
@@ -82,7 +82,7 @@ def _unheard(host: Host, config: Path) -> str:
 
 def _as_gateway(name: str) -> Path:
     """An operator's file of somebody who has taken a gateway's key and certificate."""
-    folder = LAB / "thief"
+    folder = store.FLEET / "thief"  # goes with the authority
     folder.mkdir(mode=0o700, exist_ok=True)
     pki = Host(name).root / "etc/loopgauge/pki"
     said = yaml.safe_load((OPERATORS / ANNA / "command.yaml").read_text())

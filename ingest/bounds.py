@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ingest.named import Named, Over, fields_of, kinds_of
+from ingest.named import NOTHING, Named, Over, fields_of, kinds_of
 from ingest.ports import Names
 
 
@@ -23,11 +23,13 @@ class Bounds:
     async def over(self, gateway: str, named: Named) -> Over:
         """What of `named` there is no room for; the rest is known from now on."""
         devices = (await self._devices.refused(gateway, {"": {device for device, *_ in named}})).get("", frozenset())
-        left = {of: names for of, names in named.items() if of[0] not in devices}
-        over = Over(devices, await self._kinds.refused(gateway, kinds_of(left)))
-        left = {of: names for of, names in left.items() if over.why(*of) is None}
-        over = Over(devices, over.kinds, await self._fields.refused(gateway, fields_of(left)))
+        left = {of: names for of, names in named.items() if of[0] not in devices} if devices else named
+        kinds = await self._kinds.refused(gateway, kinds_of(left))
+        if kinds:
+            over = Over(devices, kinds)
+            left = {of: names for of, names in left.items() if over.why(*of) is None}
+        fields = await self._fields.refused(gateway, fields_of(left))
         self.counts["devices"] += len(devices)
-        self.counts["kinds"] += sum(map(len, over.kinds.values()))
-        self.counts["fields"] += sum(map(len, over.fields.values()))
-        return over
+        self.counts["kinds"] += sum(map(len, kinds.values()))
+        self.counts["fields"] += sum(map(len, fields.values()))
+        return Over(devices, kinds, fields) if devices or kinds or fields else NOTHING

@@ -44,6 +44,9 @@ class Over:
         return self.fields.get(_series(device, measurement, kind), frozenset())
 
 
+NOTHING = Over()
+
+
 def named_in(batches: Iterable[Batch]) -> Named:
     """Everything that batches name."""
     found: Named = {}
@@ -66,8 +69,7 @@ def named_in(batches: Iterable[Batch]) -> Named:
 def kinds_of(named: Named) -> Groups:
     """Kinds of devices, and those of records."""
     found: Groups = {}
-    for _, measurement, kind in named:
-        group, name = _kind(measurement, kind)
+    for group, name in {_kind(measurement, kind) for measurement, kind in {of[1:] for of in named}}:
         if name:
             found.setdefault(group, set()).add(name)
     return found

@@ -43,7 +43,7 @@ class NamesFolder:
     async def refused(self, gateway: str, wanted: Mapping[str, Set[str]]) -> dict[str, Set[str]]:
         """By group those of `wanted` for which there is no room; the others are known from now on."""
         known = self._known.setdefault(gateway, {})
-        if not _beyond(wanted, known):
+        if all(known.get(group, _EMPTY).issuperset(names) for group, names in wanted.items()):
             return {}
         loop = asyncio.get_running_loop()
         full = sum(map(len, known.values())) >= self._max

@@ -13,7 +13,7 @@ from data_contract.batch import Batch
 from data_contract.message import Header, Undecodable, unpack
 from data_contract.reading import QUALITY_PREFIX, is_field, is_id
 from ingest.letters import WHOLE, why_not
-from ingest.named import Named, Over, RowKind, named_in
+from ingest.named import NOTHING, Named, Over, RowKind, named_in
 from ingest.part import Part
 from ingest.ports import DeadLetter, Kept
 from ingest.tables import Tables, refusal, tables_of
@@ -22,7 +22,6 @@ from series_store.table import Cell, Table
 
 Bounded = Mapping[str, Over]
 """Gateway → what it names beyond its bounds."""
-_NOTHING = Over()
 
 
 class Again(NamedTuple):
@@ -89,7 +88,7 @@ def _header(letter: DeadLetter, body: bytes = b"") -> Header:
 
 
 def _parts(letter: DeadLetter, header: Header, body: bytes, now_ms: int, over: Bounded) -> list[Part]:
-    beyond = over.get(letter.gateway, _NOTHING)
+    beyond = over.get(letter.gateway, NOTHING)
     return [part_of(header, one, now_ms, beyond) for one in unpack(header, body)]
 
 
@@ -108,7 +107,7 @@ def part_of(header: Header, one: Batch | Undecodable, now_ms: int, over: Over) -
 def _part_of_values(kept: Kept, now_ms: int, over: Bounded) -> Part:
     letter = kept.letter
     part = Part(_header(letter), letter.seq, None, "", kinds=dict(letter.kinds), span=letter.span, restores=kept.id)
-    _fill(part.tables, letter, now_ms, over.get(letter.gateway, _NOTHING))
+    _fill(part.tables, letter, now_ms, over.get(letter.gateway, NOTHING))
     part.count_refused()
     return part
 

@@ -10,7 +10,7 @@ from itertools import accumulate, chain
 
 from data_contract.batch import Batch, Block, Device, Record
 from data_contract.reading import EARLIEST_MS, QUALITY_PREFIX, is_field
-from ingest.named import TOO_MANY_FIELDS, Over
+from ingest.named import NOTHING, TOO_MANY_FIELDS, Over
 from series_store.names import (
     DEVICE,
     EVENT,
@@ -30,7 +30,6 @@ from series_store.table import Cell, Table
 AHEAD_MAX_MS = 86_400_000
 """A stamp further in the future than a day is refused: the gateway's clock is wrong."""
 
-_NOTHING = Over()
 
 BadValue = tuple[str, str, int, str, str]
 """(device, field, t_ms, value as text, reason); field "" stands for a row that counts as no reading, as `row_text`."""
@@ -255,7 +254,7 @@ def _unsure(out: Tables, gateway: str, base_ms: int, unsure: tuple[int, int]) ->
         out.tables.append(Table(UNSURE, ((GATEWAY, gateway), (DEVICE, name)), UNSURE_FIELDS, [first], columns))
 
 
-def tables_of(gateway: str, batch: Batch, now_ms: int, over: Over = _NOTHING) -> Tables:
+def tables_of(gateway: str, batch: Batch, now_ms: int, over: Over = NOTHING) -> Tables:
     """Everything that a batch brings, ready to be written. `now_ms`: civil time, against stamps in the future.
 
     `over`: names for which there is no room.

@@ -20,7 +20,7 @@ from ingest.bounds import Bounds
 from ingest.errors import NoRoom
 from ingest.guard import SECOND_BOARD, Admitted, Refused, admit
 from ingest.merge import merge
-from ingest.named import Named, Over, named_in
+from ingest.named import NOTHING, Named, Over, named_in
 from ingest.part import RECEIPT_FIELDS, Part, brought
 from ingest.ports import Consumer, DeadLetter, DeadLetters, Delivery, Gateways, Kept
 from ingest.replay import again, named_by, part_of
@@ -166,7 +166,7 @@ class Worker:
 
     async def _over(self, gateway: str, named: Named) -> Over:
         """What a gateway names beyond its bounds."""
-        return await self._bounds.over(gateway, named) if self._bounds is not None and named else Over()
+        return await self._bounds.over(gateway, named) if self._bounds is not None and named else NOTHING
 
     @property
     def refused_names(self) -> dict[str, int]:

@@ -88,7 +88,7 @@ class IngestConfig(_Model):
     )
     kinds_per_gateway_max: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=100,
-        description="kinds of devices and of records that one gateway may bring into the store; an agent has fewer than 20",
+        description="kinds of devices and of records that one gateway may bring into the store; an agent has under 20",
     )
     fields_per_gateway_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=20_000,

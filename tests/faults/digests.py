@@ -51,8 +51,16 @@ class Digests:
         self.told = {key: body for key, body in bodies.items() if body.replaces}
 
     def given_up(self, by: Iterable[Batch]) -> set[Batch]:
-        """Every plain batch that these digests stand in for."""
-        return {key for digest in self.told.keys() & set(by) for key in replaced(self.told[digest])} & self.plain.keys()
+        """Every batch that these digests stand in for, digests among them."""
+        told = {key for digest in self.told.keys() & set(by) for key in replaced(self.told[digest])}
+        return told & self._gateway.sealed.keys()
+
+    def twice(self, by: Iterable[Batch]) -> bool:
+        """Whether two of these digests tell of one batch, and neither stands in for the other: a card came back."""
+        there = {key: replaced(self.told[key]) for key in self.told.keys() & set(by)}
+        inner = {other for told in there.values() for other in told}
+        tells = Counter(key for digest, told in there.items() if digest not in inner for key in told)
+        return any(count > 1 for count in tells.values())
 
     @property
     def merged(self) -> int:

@@ -45,8 +45,8 @@ AIM_S_MAX = 60.0
 FULL_EVERY = 4
 """Each so manieth seed is one of full spools."""
 FULL_HOURS = (7, 8, 9)
-DAY_EVERY, DAY_HOURS = 40, 34
-"""And some of them last until digests of one day are merged."""
+DAY_EVERY, DAY_HOURS, DAY_OUTAGE_S = 40, 33, (105_000.0, 120_000.0)
+"""And some of them last, in one outage, until digests of one day are merged."""
 FULL_BYTES = (95_000, 140_000)
 """Small spools: between what is full within the hour, and what holds some hours."""
 FULL_FAULTS = 24
@@ -55,6 +55,8 @@ FULL_AIM_S_MAX = 10_000.0
 FULL_S_MIN = 3_000.0
 """So long after the begin it takes until a spool may be full, and before the end until it has been once more."""
 SKIPS = (0, 0, 0, 1, 3)
+THIN_SHARE = 0.7
+"""Of the outages in which acks are late, those in which some come."""
 OUTAGE_S, CALM_S, LATE_S = (9_000.0, 25_000.0), (120.0, 1_200.0), (0.0, 2_400.0)
 
 Table = Counter[tuple[str, str]]
@@ -167,6 +169,7 @@ class Storm:
                 tasks.create_task(self._outages(gateway), name=f"outages of {gateway.name}")
             for at_s, (name, step) in zip(times, chosen, strict=True):
                 await asyncio.sleep(max(0.0, at_s - loop.time()))
+                assert not self.world.early, self.world.early[0]  # what comes after would tell no more
                 aim = Aim(self, name, step, skip=self.rng.choice(SKIPS))
                 tasks.create_task(self._faults[name](self, aim), name=name)
             await asyncio.sleep(max(0.0, self.hours * 3600 - loop.time()))
@@ -176,26 +179,53 @@ class Storm:
         """Hours in which nothing is confirmed, again and again: no way, or what goes one way comes too late."""
         broker, loop = self.world.broker, asyncio.get_running_loop()
         end_s = self.hours * 3600.0
+        outage_s = DAY_OUTAGE_S if self.hours == DAY_HOURS else OUTAGE_S
         while loop.time() < end_s:
             await self.wait(*CALM_S)
-            over_s = min(end_s, loop.time() + self.rng.uniform(*OUTAGE_S))
-            channel = self.rng.choice([None, Channel.DATA, Channel.ACK])
+            over_s = min(end_s, loop.time() + self.rng.uniform(*outage_s))
+            channel = self.rng.choice([None, Channel.DATA, Channel.ACK, Channel.ACK])
             if channel is None:
-                with self.alone(f"way of {gateway.name}") as free:
-                    if free:
-                        broker.cut_off.add(gateway.name)
-                        if gateway.name in broker.sessions:
-                            broker.sessions[gateway.name].cut()
-                        await asyncio.sleep(max(0.0, over_s - loop.time()))
-                        broker.cut_off.discard(gateway.name)
+                await self._cut_off(gateway, over_s)
                 continue
             name = topic(gateway.name, channel)
-            broker.stuck[name] = []
+            late = broker.stuck[name] = []
+            if channel is Channel.ACK and self.rng.random() < THIN_SHARE:
+                await self._thin(gateway, name, over_s)
             await asyncio.sleep(max(0.0, over_s - loop.time()))
-            late = broker.stuck.pop(name)
+            del broker.stuck[name]
             await self.wait(*LATE_S)
             for payload in late * self.rng.choice([1, 1, 2]):
                 broker.carry(name, payload)
+
+    async def _cut_off(self, gateway: Gateway, over_s: float) -> None:
+        broker = self.world.broker
+        with self.alone(f"way of {gateway.name}") as free:
+            if free:
+                broker.cut_off.add(gateway.name)
+                if gateway.name in broker.sessions:
+                    broker.sessions[gateway.name].cut()
+                await asyncio.sleep(max(0.0, over_s - asyncio.get_running_loop().time()))
+                broker.cut_off.discard(gateway.name)
+
+    async def _thin(self, gateway: Gateway, name: str, over_s: float) -> None:
+        """An ack comes now and then, just while the gateway looks for what may go: more of it is sent meanwhile."""
+        broker, loop = self.world.broker, asyncio.get_running_loop()
+        armed: list[Life] = []
+
+        def come() -> None:
+            armed[-1].at(EVICT_STEPS[0], come)
+            if late := broker.stuck.pop(name, None):
+                broker.carry(name, late.pop(0))
+            if late is not None:
+                broker.stuck[name] = late
+
+        while loop.time() < over_s:
+            if gateway.life not in armed:
+                armed.append(gateway.life)
+                gateway.life.at(EVICT_STEPS[0], come)
+            await asyncio.sleep(min(AIM_S_MAX, over_s - loop.time()))
+        for life in armed:
+            life.not_at(EVICT_STEPS[0], come)
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[bool]:

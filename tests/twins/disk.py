@@ -45,7 +45,7 @@ class DiskTwin:
         self.added: set[tuple[str, int]] = set()
         """The batches that the last commit has brought."""
         self.evict_s = 0.0
-        """How long either half of an eviction takes: what reads an hour, and what replaces it."""
+        """What passes before and after either half of an eviction: what reads an hour, and what replaces it."""
         self._turn = asyncio.Lock()
         self._evicting: tuple[asyncio.Task[object] | None, int] = (None, 0)
 
@@ -66,7 +66,9 @@ class DiskTwin:
         # One thing after the other, as on one thread; what else happens meanwhile finds the eviction half done.
         async with self._turn:
             await asyncio.sleep(self.evict_s)
-            return await self._run(work, "evict" if halves % 2 else "choose")
+            done = await self._run(work, "evict" if halves % 2 else "choose")
+            await asyncio.sleep(self.evict_s)
+            return done
 
     async def _run(self, work: Callable[[sqlite3.Connection], T], what: str) -> T:
         await self._life.going()

@@ -164,12 +164,18 @@ def _read_line(text: bytes, seq: int) -> Batch | Undecodable:
 
 def unpack(header: Header, body: bytes) -> list[Batch | Undecodable]:
     """One entry for each seq from first to last: the batch, or why it cannot be decoded. A bad line spoils no other."""
+    return unpack_sized(header, body)[0]
+
+
+def unpack_sized(header: Header, body: bytes) -> tuple[list[Batch | Undecodable], int]:
+    """The same, and how many bytes of JSON it was: 2 kB as sent may be 2 MB, and take 50 MB when decoded."""
     seqs = range(header.first, header.last + 1)
     try:
         plain = _inflate(body) if header.packing == "zlib" else body
     except ValueError as error:
-        return _all_undecodable(header, body, str(error))
+        return _all_undecodable(header, body, str(error)), len(body)
     lines = plain.split(b"\n")
     if lines[-1] or len(lines) - 1 != len(seqs):
-        return _all_undecodable(header, body, f"{len(seqs)} batches announced, {len(lines) - 1} whole lines found")
-    return [_read_line(text, seq) for text, seq in zip(lines, seqs, strict=False)]
+        why = f"{len(seqs)} batches announced, {len(lines) - 1} whole lines found"
+        return _all_undecodable(header, body, why), len(body)
+    return [_read_line(text, seq) for text, seq in zip(lines, seqs, strict=False)], len(plain)

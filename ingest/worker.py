@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from data_contract import control
 from data_contract.batch import Batch
-from data_contract.message import unpack
+from data_contract.message import unpack_sized
 from data_contract.topics import READY, Channel, topic
 from ingest.bounds import Bounds
 from ingest.errors import NoRoom
@@ -35,6 +35,8 @@ log = logging.getLogger("loopgauge.ingest")
 
 GROUPS_MAX = 3
 """Groups of messages under way at once: while one waits for the store, the next is decoded."""
+PORTION_BYTES_MAX = 4_000_000
+"""Of a group so much plain JSON is decoded at once, and what is over by its last message: 150 MB in memory at worst."""
 ATTEMPT_MAX_S = 60.0
 """A receipt whose write took longer is written again under a new time, since rollups look back two minutes only."""
 TAKE_WAIT_S = 0.5
@@ -107,9 +109,18 @@ class Worker:
 
     async def confirm(self, deliveries: Sequence[Delivery], stop: asyncio.Event) -> bool:
         """Take a group of messages through all steps. False: some are not acknowledged, and come again."""
-        parts = await self._decode(deliveries)
-        if not parts:
-            return True
+        whole, done = True, 0
+        while done < len(deliveries) and (whole or not stop.is_set()):
+            taken, safe = await self._portion(deliveries[done:], stop)
+            whole, done = whole and safe, done + taken
+        return whole
+
+    async def _portion(self, deliveries: Sequence[Delivery], stop: asyncio.Event) -> tuple[int, bool]:
+        """As many of them as may be decoded at once: how many, and whether all of these are acknowledged."""
+        parts, taken = await self._decode(deliveries)
+        return taken, not parts or await self._through_steps(parts, stop)
+
+    async def _through_steps(self, parts: Sequence[Part], stop: asyncio.Event) -> bool:
         merged = merge(table for part in parts for table in part.tables.tables)
         if merged:
             outcome = await self._write(lambda: merged, stop)
@@ -125,10 +136,13 @@ class Worker:
         self._acknowledge(safe)
         return len(safe) == len(parts)
 
-    async def _decode(self, deliveries: Sequence[Delivery]) -> list[Part]:
+    async def _decode(self, deliveries: Sequence[Delivery]) -> tuple[list[Part], int]:
+        """What the first of them bring, and how many these are: those that fill a portion, or all."""
         parts: list[Part] = []
-        now_ms = self._now_us() // 1000
-        for delivery in deliveries:
+        now_ms, left = self._now_us() // 1000, PORTION_BYTES_MAX
+        for taken, delivery in enumerate(deliveries):
+            if left <= 0:
+                return parts, taken
             self._promises.within(_task(), STEP_S_MAX)
             verdict = admit(delivery.topic, delivery.payload)
             if isinstance(verdict, Admitted) and not await self._gateways.admits(
@@ -140,11 +154,12 @@ class Worker:
                 self._refuse(delivery, verdict)
                 continue
             self.counts["messages"] += 1
-            found = unpack(verdict.header, verdict.body)
+            found, plain_bytes = unpack_sized(verdict.header, verdict.body)
+            left -= plain_bytes
             over = await self._over(verdict.header.gateway, named_in(one for one in found if isinstance(one, Batch)))
             parts += [part_of(verdict.header, one, now_ms, over) for one in found]
             await asyncio.sleep(0)
-        return parts
+        return parts, len(deliveries)
 
     def _park(self, gateway: str, board: str, now_ms: int) -> None:
         if len(self._parked) < PARKED_MAX:

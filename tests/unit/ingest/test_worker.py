@@ -15,6 +15,7 @@ import pytest
 from data_contract.batch import write_body
 from data_contract.civil import CLOCK_VARIABLE, ScaledClock
 from data_contract.message import BODY_BYTES_MAX, Row, pack
+from ingest import worker
 from ingest.app import civil_us
 from ingest.ports import Delivery
 from ingest.worker import RETRY_MAX_S
@@ -36,6 +37,33 @@ def play(script: Script) -> Cloud:
         return cloud
 
     return run_virtual(main())
+
+
+def _swelling(first: int, last: int) -> bytes:
+    """A message of half a kB that is a hundred times as large when it is inflated, and larger still when decoded."""
+    zeros = b"0," * 2_000 + b"0"
+    device = b'{"kind":"energy_meter","blocks":[{"t":[%b],"values":{"power_w":[%b]}}]}' % (zeros, zeros)
+    lines = [
+        b'[%d,%d,{"from":0,"to":10000,"devices":{"m1":%b}}]\n' % (seq, BASE_MS, device)
+        for seq in range(first, last + 1)
+    ]
+    return framed(zlib.compress(b"".join(lines)), first=first, last=last, packing="zlib")
+
+
+def test_messages_that_swell_when_they_are_inflated_are_not_decoded_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    payloads = [_swelling(seq, seq + 7) for seq in range(1, 81, 8)]
+    assert max(map(len, payloads)) < 1_000
+    monkeypatch.setattr(worker, "PORTION_BYTES_MAX", 100_000)
+
+    async def script(cloud: Cloud) -> None:
+        assert await cloud.confirm(*payloads)
+
+    stored = [ack.stored for ack in play(script).acks]
+    assert stored == [((first, first + 15),) for first in range(1, 81, 16)], (
+        "two by two: the second one passes the bound"
+    )
 
 
 def test_what_is_sound_is_stored_receipted_and_acknowledged() -> None:

@@ -196,10 +196,10 @@ def _late_ms(before_ms: int, after_ms: int, spans: Sequence[Sequence[int]], gap_
     return 0
 
 
-def _times(readings: Sequence[Reading], spans: Sequence[Sequence[int]], gap_ms: int) -> dict[float, int]:
-    """For how many ms each state was shown, as far as it was read throughout."""
-    found: Counter[float] = Counter()
+def _times(readings: Sequence[Reading], spans: Sequence[Sequence[int]], gap_ms: int) -> dict[tuple[float, float], int]:
+    """For how many ms each state was shown, and one became another, as far as it was read throughout."""
+    found: Counter[tuple[float, float]] = Counter()
     for before, after in pairwise(readings):
         if any(first <= before.t_ms and after.t_ms <= last for first, last, _ in spans):
-            found[before.value] += after.t_ms - before.t_ms
+            found[before.value, after.value] += after.t_ms - before.t_ms
     return dict(found)

@@ -79,17 +79,29 @@ def test_one_seed_plans_the_same_storm_with_every_kind_of_fault_and_never_two_at
         assert all(before.at_s + before.last_s < after.at_s for before, after in pairwise(own))
 
 
+def _alike(t_ms: int) -> int:
+    return 0
+
+
 def test_a_value_is_found_under_the_time_of_a_stepped_clock_and_under_no_other() -> None:
     served = [(100_000, 1.0), (200_000, 1.0)]
     stepped = Offsets([(0, 0), (150_000, 9_000)])
-    assert match(served, [(100_000, 1.0), (209_000, 1.0)], stepped).foreign == []
-    assert len(match(served, [(109_000, 1.0), (209_000, 1.0)], stepped).foreign) == 1
-    assert len(match(served, [(100_000, 1.0), (100_100, 1.0)], stepped).foreign) == 1
+    assert match(served, [(100_000, 1.0), (209_000, 1.0)], stepped, _alike).foreign == []
+    assert len(match(served, [(109_000, 1.0), (209_000, 1.0)], stepped, _alike).foreign) == 1
+    assert len(match(served, [(100_000, 1.0), (100_100, 1.0)], stepped, _alike).foreign) == 1
 
 
 def test_of_equal_values_as_many_as_possible_find_a_partner() -> None:
     both_ways = Offsets([(0, 0), (90_000, 1_000)])
     served = [(100_000, 0.0), (101_000, 0.0), (102_000, 0.0)]
     # Whatever the first one takes, there is a way to give each of the three its own.
-    found = match(served, [(101_000, 0.0), (102_000, 0.0), (102_001, 0.0)], both_ways)
+    found = match(served, [(101_000, 0.0), (102_000, 0.0), (102_001, 0.0)], both_ways, _alike)
     assert (found.delivered, found.missing, found.foreign) == (3, [], [])
+
+
+@pytest.mark.parametrize("excused", [100_000, 101_000])
+def test_of_equal_values_the_one_that_may_be_missing_is_left_over(excused: int) -> None:
+    both_ways = Offsets([(0, 0), (90_000, 1_000)])
+    served = [(100_000, 0.0), (101_000, 0.0)]
+    found = match(served, [(101_000, 0.0)], both_ways, lambda t_ms: int(t_ms == excused))
+    assert [row.t_ms for row in found.missing] == [excused]

@@ -6,10 +6,11 @@ record's time is then put ahead by the offsets that were in force, so values sta
 
 from __future__ import annotations
 
+import functools
 import json
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,10 +69,11 @@ class Offsets:
         }
 
 
-def match(served: Points, stored: Points, offsets: Offsets) -> Found:
+def match(served: Points, stored: Points, offsets: Offsets, rank: Callable[[int], int]) -> Found:
     """Pair each stored value with an equal one that was served at its time; each has one partner at most.
 
     As many pairs as there can be: where a value repeats itself, a clock that was stepped leaves several to choose from.
+    Of these the ones of a low `rank` are paired first, so that what is left over is what may be missing, if it can be.
     """
     found = Found()
     times: defaultdict[float, list[int]] = defaultdict(list)
@@ -80,8 +82,8 @@ def match(served: Points, stored: Points, offsets: Offsets) -> Found:
         for t_ms, value in sorted(points):
             by_value[value].append(t_ms)
     for value in times.keys() | stamps.keys():
-        there = times[value]
-        paired = _pairs([_fits(t_ms, there, offsets) for t_ms in stamps[value]])
+        there = sorted(times[value], key=rank)
+        paired = _paired(there, stamps[value], offsets)
         found.delivered += len(paired)
         found.missing += [Row("", "", t_ms, value) for at, t_ms in enumerate(there) if at not in paired]
         kept = set(paired.values())
@@ -89,26 +91,40 @@ def match(served: Points, stored: Points, offsets: Offsets) -> Found:
     return found
 
 
-def _fits(t_ms: int, there: Sequence[int], offsets: Offsets) -> list[int]:
-    """Which of the times `there` may be the one that an agent stamped `t_ms`."""
-    found = []
-    for offset in sorted(offsets.every):
-        low = bisect_left(there, t_ms - offset - EARLY_MS)
-        high = bisect_right(there, t_ms - offset + LATE_MS)
-        found += [at for at in range(low, high) if offset in offsets.at(there[at])]
+def _paired(there: Sequence[int], stamps: Sequence[int], offsets: Offsets) -> dict[int, int]:
+    """Places in `there` → places in `stamps`, each of both once: as many as possible, the first of `there` first."""
+    in_time = sorted(range(len(there)), key=lambda at: there[at])
+    times = [there[at] for at in in_time]
+    wants: list[list[int]] = [[] for _ in there]
+    for stamp, t_ms in enumerate(stamps):
+        for at in _fits(t_ms, times, offsets):
+            wants[in_time[at]].append(stamp)
+    return {at: stamp for stamp, at in _pairs(wants).items()}
+
+
+def _fits(t_ms: int, times: Sequence[int], offsets: Offsets) -> set[int]:
+    """Which of the rising `times` may be the one that an agent stamped `t_ms`."""
+    found = set()
+    for offset in offsets.every:
+        low = bisect_left(times, t_ms - offset - EARLY_MS)
+        high = bisect_right(times, t_ms - offset + LATE_MS)
+        found |= {at for at in range(low, high) if offset in offsets.at(times[at])}
     return found
 
 
-def _pairs(fits: Sequence[Sequence[int]]) -> dict[int, int]:
-    """Served → stored, as many as possible: whoever finds all his taken looks for one whose holder can take another."""
+def _pairs(wants: Sequence[Sequence[int]]) -> dict[int, int]:
+    """What is wanted → who has it: as many as possible, and whoever once has something keeps something.
+
+    Whoever finds all that he wants taken looks for one whose holder can take another.
+    """
     holder: dict[int, int] = {}
-    for one in range(len(fits)):
+    for one in range(len(wants)):
         came: dict[int, int] = {}
-        """Served → which stored one asked for it."""
+        """What is wanted → who asked for it on this way."""
         queue = [one]
         for asking in queue:
             free = None
-            for at in fits[asking]:
+            for at in wants[asking]:
                 if at not in came:
                     came[at] = asking
                     if at not in holder:
@@ -126,7 +142,7 @@ def _hand_over(free: int, came: Mapping[int, int], holder: dict[int, int], one: 
     if came[free] == one:
         holder[free] = one
         return
-    held = {stored: at for at, stored in holder.items()}
+    held = {who: at for at, who in holder.items()}
     while True:
         asked = came[free]
         holder[free] = asked
@@ -135,14 +151,71 @@ def _hand_over(free: int, came: Mapping[int, int], holder: dict[int, int], one: 
         free = held[asked]
 
 
-def compare(record: Record, rows: Mapping[tuple[str, str], Points], offsets: Offsets) -> Found:
+class Excuses:
+    """Why a reading that was served need not be in the store: what the audit and the receipts say of its time."""
+
+    def __init__(
+        self,
+        gaps: Sequence[Mapping[str, Any]],
+        batches: Sequence[Receipt],
+        offsets: Offsets,
+        deaths: Sequence[Death],
+    ) -> None:
+        self._gaps = gaps
+        self._offsets = offsets
+        self._deaths = deaths
+        self._counted: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
+        """Device → [from, to) of each batch that counts so many of its readings as missing."""
+        for batch in batches:
+            for device, about in receipt.read(batch.counts).devices.items():
+                number = sum(sum(causes.values()) for _, _, causes in about.counts.values())
+                if number:
+                    self._counted[device].append((batch.from_ms, batch.to_ms, number))
+
+    def rank(self, device: str, t_ms: int) -> int:
+        """0: it must be there; 1: its batch counts some as missing; 2: it lies in a gap."""
+        own_ms = self._own(t_ms)
+        return 2 if self._in_gap(t_ms, own_ms) else 1 if any(self._fitting(device, own_ms)) else 0
+
+    def unexplained(self, missing: Sequence[Row]) -> list[Row]:
+        """Those that are in no gap, and more than their batch counts as missing."""
+        used: Counter[tuple[str, tuple[int, int, int]]] = Counter()
+        left = []
+        for row in missing:
+            own_ms = self._own(row.t_ms)
+            if self._in_gap(row.t_ms, own_ms):
+                continue
+            fitting = self._fitting(row.device, own_ms)
+            batch = next((each for each in fitting if used[row.device, each] < each[2]), None)
+            if batch is None:
+                left.append(row)
+            else:
+                used[row.device, batch] += 1
+        return left
+
+    def _own(self, t_ms: int) -> list[int]:
+        """What the agent's clock may have shown then."""
+        return [t_ms + offset for offset in self._offsets.at(t_ms)]
+
+    def _in_gap(self, t_ms: int, own_ms: Sequence[int]) -> bool:
+        if len(own_ms) > 1 and any(_lived_twice(t_ms, death) for death in self._deaths):
+            return True
+        return any(g["from_ms"] - SLACK_MS <= t < g["to_ms"] + LATE_MS for g in self._gaps for t in own_ms)
+
+    def _fitting(self, device: str, own_ms: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        for batch in self._counted[device]:
+            if any(batch[0] - EARLY_MS <= t < batch[1] + LATE_MS for t in own_ms):
+                yield batch
+
+
+def compare(record: Record, rows: Mapping[tuple[str, str], Points], offsets: Offsets, excuses: Excuses) -> Found:
     """All that the devices of one gateway served against `rows`: (device, field) → what the store holds."""
     whole = Found()
     shown = {(device, name) for device in record.devices() for name in record.fields(device)}
     for device, name in sorted(shown | rows.keys()):
         answers = record.served(device, name, 0, ALWAYS_MS) if (device, name) in shown else []
         served = [(t_ms, value) for t_ms, value in answers if value is not None]
-        found = match(served, rows.get((device, name), []), offsets)
+        found = match(served, rows.get((device, name), []), offsets, functools.partial(excuses.rank, device))
         whole.delivered += found.delivered
         whole.missing += [row._replace(device=device, field=name) for row in found.missing]
         whole.foreign += [row._replace(device=device, field=name) for row in found.foreign]
@@ -184,12 +257,14 @@ def judge(fleet: Fleet, storm: Storm) -> str:
         record = Record.open_readonly(line.record)
         try:
             offsets = Offsets(storm.notes.offsets if gateway == STEPPED else [(0, 0)])
-            found = compare(record, stored(fleet.store, gateway), offsets)
+            own = [each for each in everything if each.gateway == gateway]
+            deaths = storm.deaths(gateway)
+            excuses = Excuses(audits[gateway]["gaps"], own, offsets, deaths)
+            found = compare(record, stored(fleet.store, gateway), offsets, excuses)
         finally:
             record.close()
-        own = [each for each in everything if each.gateway == gateway]
         fates, asked = _fates(audits[gateway])
-        _hold(gateway, found, audits[gateway], fates, own, offsets, storm.deaths(gateway), storm.stopped_ms)
+        _hold(gateway, found, audits[gateway], fates, excuses, offsets, deaths, storm.stopped_ms)
         all_fates += fates
         expected, delivered = expected + asked, delivered + found.delivered
         each_said.append(f"{gateway}: {asked} expected, {found.delivered} delivered, missing {_missing(fates)}")
@@ -222,7 +297,7 @@ def _hold(
     found: Found,
     audit: Mapping[str, Any],
     fates: Counter[str],
-    batches: Sequence[Receipt],
+    excuses: Excuses,
     offsets: Offsets,
     deaths: Sequence[Death],
     stopped_ms: int,
@@ -237,7 +312,7 @@ def _hold(
     assert not early, f"{gateway} was silent before it was stopped: {early}"
     if gateway != TORN:  # of a spool that was garbled, the audit says itself what cannot be known any more
         _bounded(gateway, audit["gaps"], offsets, deaths)
-    left = _unexplained(found.missing, audit["gaps"], batches, offsets, deaths)
+    left = excuses.unexplained(found.missing)
     assert not left, f"{gateway}: {len(left)} readings served, not stored and not explained: {left[:3]}"
 
 
@@ -267,42 +342,6 @@ def _bounded(gateway: str, gaps: Sequence[Mapping[str, Any]], offsets: Offsets, 
 def _reach(offsets: Offsets, death: Death) -> tuple[int, int]:
     in_force = offsets.at(death.at_ms) | offsets.at(death.back_ms)
     return min(in_force), max(in_force)
-
-
-def _unexplained(
-    missing: Sequence[Row],
-    gaps: Sequence[Mapping[str, Any]],
-    batches: Sequence[Receipt],
-    offsets: Offsets,
-    deaths: Sequence[Death],
-) -> list[Row]:
-    """Served readings that are in no gap, and more than their batch counts as missing."""
-    allowed = {
-        (batch.run, batch.seq, batch.from_ms, batch.to_ms, device): sum(
-            sum(causes.values()) for _, _, causes in about.counts.values()
-        )
-        for batch in batches
-        for device, about in receipt.read(batch.counts).devices.items()
-    }
-    counted = {key: number for key, number in allowed.items() if number}
-    left = []
-    for row in missing:
-        own_ms = [row.t_ms + offset for offset in offsets.at(row.t_ms)]
-        if any(gap["from_ms"] - SLACK_MS <= t < gap["to_ms"] + LATE_MS for gap in gaps for t in own_ms):
-            continue
-        if len(own_ms) > 1 and any(_lived_twice(row.t_ms, death) for death in deaths):
-            continue
-        fits = (
-            key
-            for key in counted
-            if key[4] == row.device and any(key[2] - EARLY_MS <= t < key[3] + LATE_MS for t in own_ms)
-        )
-        key = next((key for key in fits if counted[key]), None)
-        if key is None:
-            left.append(row)
-        else:
-            counted[key] -= 1
-    return left
 
 
 def _lived_twice(t_ms: int, death: Death) -> bool:

@@ -20,6 +20,22 @@ class Told(NamedTuple):
     said: BatchReceipt
     at_us: int
 
+    @classmethod
+    def by(cls, receipt: Receipt, said: BatchReceipt) -> Told:
+        """The digest of which this is the receipt."""
+        digest = Digest(receipt.run, receipt.seq, receipt.from_ms, receipt.to_ms, said.replaces)
+        return cls(digest, said, receipt.at_us)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it tells what was called for. One that names no device does: nothing was, in all of its batches."""
+        return not self.said.devices or any(part.counts for part in self.said.devices.values())
+
+    @property
+    def rank(self) -> tuple[int, str, int]:
+        """Of two digests that tell of the same, the counts of the lesser are taken from those of the greater."""
+        return sum(last - first + 1 for _, first, last in self.digest.replaces), self.digest.run, self.digest.seq
+
 
 class Heard:
     """Collects a history, receipt by receipt."""
@@ -42,8 +58,7 @@ class Heard:
         if not said.replaces and receipt.seq >= self._pending.get(receipt.run, (0, ()))[0]:
             self._pending[receipt.run] = (receipt.seq, said.pending)
         if said.replaces:
-            digest = Digest(receipt.run, receipt.seq, receipt.from_ms, receipt.to_ms, said.replaces)
-            self._digests[key] = Told(digest, said, receipt.at_us)
+            self._digests[key] = Told.by(receipt, said)
             return
         fresh = Stretch(*key, receipt.seq, receipt.from_ms, receipt.to_ms, said.prev_ms, receipt.from_ms)
         whole = join(self._stretches[-1], fresh) if self._stretches else None
@@ -70,14 +85,14 @@ class Heard:
         return sorted(self._digests.values(), key=lambda told: told.at_us)
 
     def sole(self) -> list[Told]:
-        """Digests that stand in for nothing that arrived otherwise: all their values are news."""
+        """Digests that stand in for nothing that arrived otherwise, or in a lesser one: all their values are news."""
         taken: defaultdict[str, list[Range]] = defaultdict(list)
         for stretch in self._stretches:
             taken[stretch.run].append((stretch.first, stretch.last))
         for run, seq in self._digests:
             taken[run].append((seq, seq))
         found = []
-        for told in self.digests():
+        for told in sorted(self.digests(), key=lambda told: told.rank):
             if not any(common(taken[run], [(first, last)]) for run, first, last in told.digest.replaces):
                 found.append(told)
             for run, first, last in told.digest.replaces:

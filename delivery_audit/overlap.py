@@ -1,19 +1,23 @@
-"""A digest of batches of which some arrived after all: what it says of the others alone.
+"""A digest of batches of which some arrived after all, or stand in another digest, too: what it says of others alone.
 
 The receipts of what arrived are taken from its counts, each once: those of a digest that it stands in for include what
-that one stood in for. Its witnesses are under the same keys as the readings of what arrived, so the store is asked how
-many lie where no ordinary batch has any; of these, those that other digests have told of are taken (`News`).
+that one stood in for. So do those of one that tells of nothing that it does not tell of, as where an old copy of a card
+gave up the same hour. Where each of two tells of some batches that the other does not know, what they counted of those
+that they share cannot be told from the rest: it counts twice, and the ledger says so (`told_twice`).
+
+Its witnesses are under the same keys as the readings of what arrived, so the store is asked how many lie where no
+ordinary batch has any; of these, those that other digests have told of are taken (`News`).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from data_contract.receipt import BatchReceipt, DeviceReceipt
 from delivery_audit.heard import Told
-from delivery_audit.seqs import Range, union
+from delivery_audit.seqs import Range, common, count, union, without
 from series_store.table import Receipt
 
 
@@ -26,6 +30,8 @@ class Overlap:
     missing: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     fresh: Counter[str] = field(default_factory=Counter)
     """Witnesses that the store holds and no other receipt speaks of."""
+    taken: defaultdict[str, list[Range]] = field(default_factory=lambda: defaultdict(list))
+    """Run → batches of which its counts no longer tell."""
 
 
 class News:
@@ -67,13 +73,75 @@ def overlap(told: Told, batches: Iterable[tuple[Receipt, BatchReceipt]]) -> Over
     """`batches`: every batch that arrived of the digest's time, once each."""
     found = Overlap()
     arrived = [each for each in batches if each[1].rejected is None and not _is(told, each[0])]
-    replaced = [each for each in arrived if _names(told.said, each[0])]
-    inner = [said for _, said in replaced if said.replaces]
-    for receipt, said in replaced:
+    for inner in _inner(told, [Told.by(*each) for each in arrived if each[1].replaces]):
+        _add(found, inner.said)
+        for run, first, last in inner.digest.replaces:
+            found.taken[run].append((first, last))
+    for receipt, said in arrived:
         # What stands in a digest that arrived, too, is in that one's counts.
-        if not any(_names(digest, receipt) for digest in inner):
+        if not said.replaces and _names(told.said, receipt) and not _holds(found.taken[receipt.run], receipt.seq):
             _add(found, said)
+            found.taken[receipt.run].append((receipt.seq, receipt.seq))
     return found
+
+
+def _inner(told: Told, others: Iterable[Told]) -> list[Told]:
+    """Digests whose counts are in those of `told`: the greatest of them that have nothing in common."""
+    found: list[Told] = []
+    for other in sorted(others, key=lambda other: other.rank, reverse=True):
+        names = _lists(told.said, other.digest.run, other.digest.seq)
+        if (names or _within(other, told)) and not any(_both(other, each) for each in found):
+            found.append(other)
+    return found
+
+
+def _within(one: Told, other: Told) -> bool:
+    """Whether it tells of nothing that the other, greater one does not tell of."""
+    return one.rank < other.rank and not any(
+        without(ranges, _of_run(other, run)) for run, ranges in _by_run(one).items()
+    )
+
+
+def told_twice(digests: Iterable[tuple[Told, Overlap]]) -> Iterator[tuple[Told, Told, int, int]]:
+    """Two digests, of how many batches the counts of both tell, and how many readings these are at most."""
+    before: list[tuple[Told, Overlap]] = []
+    for told, overlap_ in digests:
+        for other, other_overlap in before:
+            if told.digest.from_ms > other.digest.to_ms or other.digest.from_ms > told.digest.to_ms:
+                continue
+            batches = 0
+            for run, ranges in _both(told, other).items():
+                batches += count(without(without(ranges, overlap_.taken[run]), other_overlap.taken[run]))
+            if batches:
+                left, other_left = _left(told, overlap_), _left(other, other_overlap)
+                yield other, told, batches, sum(min(called, other_left[device]) for device, called in left.items())
+        before.append((told, overlap_))
+
+
+def _left(told: Told, overlap_: Overlap) -> Counter[str]:
+    """Device → what it was called for in the batches that nothing else tells of."""
+    found: Counter[str] = Counter()
+    for device, part in told.said.devices.items():
+        found[device] = sum(called for called, _, _ in part.counts.values()) - overlap_.called[device]
+    return found
+
+
+def _both(one: Told, other: Told) -> dict[str, list[Range]]:
+    """Run → batches that two digests stand in for."""
+    found = {run: common(ranges, _of_run(other, run)) for run, ranges in _by_run(one).items()}
+    return {run: ranges for run, ranges in found.items() if ranges}
+
+
+def _by_run(told: Told) -> dict[str, list[Range]]:
+    return {run: _of_run(told, run) for run, _, _ in told.digest.replaces}
+
+
+def _of_run(told: Told, run: str) -> list[Range]:
+    return [(first, last) for of, first, last in told.digest.replaces if of == run]
+
+
+def _holds(ranges: Iterable[Range], seq: int) -> bool:
+    return any(first <= seq <= last for first, last in ranges)
 
 
 def ordinary(batches: Iterable[tuple[Receipt, BatchReceipt]]) -> dict[str, list[Range]]:

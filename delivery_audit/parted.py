@@ -27,6 +27,7 @@ async def part_digests(reader: Reader, book: Book) -> None:
             news[device].whole(part)
     for told in shared:
         await _part(reader, book, told, keys, news)
+    book.note_twice()
 
 
 async def _part(

@@ -20,7 +20,7 @@ from delivery_audit.days import Days
 from delivery_audit.heard import Heard, Told
 from delivery_audit.history import Digest
 from delivery_audit.ledger import NOTES_MAX, UNEXPLAINED, Account, Finding, Gap, Ledger, clipped, gap_of
-from delivery_audit.overlap import Overlap, overlap, told_twice
+from delivery_audit.overlap import Overlap, overlap, share, told_twice
 from delivery_audit.plan import Plan
 from delivery_audit.restored import after_all
 from series_store.table import Receipt
@@ -117,10 +117,15 @@ class Book:
         return [told for told in self.heard.digests() if told not in sole and told.counted and self._begins(told)]
 
     def part(self, told: Told, receipts: Iterable[Receipt]) -> Overlap:
-        """Take the counts of what arrived from those of a digest; `receipts`: all of its time."""
+        """Take the counts of what arrived from those of a digest; `receipts`: all of the time `around` it."""
         found = overlap(told, self.batches(receipts))
         self._overlaps[told.digest.run, told.digest.seq] = found
         return found
+
+    def around(self, told: Told) -> tuple[int, int]:
+        """The time of a digest, and of those that tell of the same batches."""
+        found = [told.digest, *(each.digest for each in self.heard.digests() if share(told, each))]
+        return min(digest.from_ms for digest in found), max(digest.to_ms for digest in found)
 
     def note_twice(self) -> None:
         """Remark upon digests that tell of the same batches, where what both counted cannot be told apart."""

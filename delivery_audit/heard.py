@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data_contract.batch import Span as SeqSpan
 from data_contract.receipt import BatchReceipt
 from delivery_audit.history import Began, Digest, History, Stretch, join
-from delivery_audit.seqs import Range, common, union
+from delivery_audit.seqs import Range, common, count, union, without
 from series_store.table import Receipt
 
 
@@ -32,9 +32,20 @@ class Told(NamedTuple):
         return not self.said.devices or any(part.counts for part in self.said.devices.values())
 
     @property
-    def rank(self) -> tuple[int, str, int]:
-        """Of two digests that tell of the same, the counts of the lesser are taken from those of the greater."""
-        return sum(last - first + 1 for _, first, last in self.digest.replaces), self.digest.run, self.digest.seq
+    def by_run(self) -> dict[str, list[Range]]:
+        """Run → batches that it stands in for."""
+        found: defaultdict[str, list[Range]] = defaultdict(list)
+        for run, first, last in self.digest.replaces:
+            found[run].append((first, last))
+        return found
+
+    def rank(self, ordinary: Mapping[str, list[Range]]) -> tuple[int, str, int]:
+        """How much it tells of that did not arrive itself, as `ordinary` batches (run → numbers) did.
+
+        Of two digests that tell of the same, the counts of the lesser are taken from those of the greater.
+        """
+        left = sum(count(without(ranges, ordinary.get(run, []))) for run, ranges in self.by_run.items())
+        return left, self.digest.run, self.digest.seq
 
 
 class Heard:
@@ -89,10 +100,11 @@ class Heard:
         taken: defaultdict[str, list[Range]] = defaultdict(list)
         for stretch in self._stretches:
             taken[stretch.run].append((stretch.first, stretch.last))
+        ranked = sorted(self.digests(), key=lambda told: told.rank(taken))
         for run, seq in self._digests:
             taken[run].append((seq, seq))
         found = []
-        for told in sorted(self.digests(), key=lambda told: told.rank):
+        for told in ranked:
             if not any(common(taken[run], [(first, last)]) for run, first, last in told.digest.replaces):
                 found.append(told)
             for run, first, last in told.digest.replaces:

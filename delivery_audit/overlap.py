@@ -2,8 +2,8 @@
 
 The receipts of what arrived are taken from its counts, each once: those of a digest that it stands in for include what
 that one stood in for. So do those of one that tells of nothing that it does not tell of, as where an old copy of a card
-gave up the same hour. Where each of two tells of some batches that the other does not know, what they counted of those
-that they share cannot be told from the rest: it counts twice, and the ledger says so (`told_twice`).
+gave up the same hour. Where each of two tells of batches that the other does not know, and that did not arrive, what they
+counted of those that they share cannot be told from the rest: it counts twice, and the ledger says so (`told_twice`).
 
 Its witnesses are under the same keys as the readings of what arrived, so the store is asked how many lie where no
 ordinary batch has any; of these, those that other digests have told of are taken (`News`).
@@ -12,7 +12,7 @@ ordinary batch has any; of these, those that other digests have told of are take
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from data_contract.receipt import BatchReceipt, DeviceReceipt
@@ -70,36 +70,49 @@ class News:
 
 
 def overlap(told: Told, batches: Iterable[tuple[Receipt, BatchReceipt]]) -> Overlap:
-    """`batches`: every batch that arrived of the digest's time, once each."""
-    found = Overlap()
-    arrived = [each for each in batches if each[1].rejected is None and not _is(told, each[0])]
-    for inner in _inner(told, [Told.by(*each) for each in arrived if each[1].replaces]):
+    """`batches`: all that arrived of the time of this digest, and of those that tell of the same, once each."""
+    found, arrived, others = Overlap(), {}, []
+    ordinary_: defaultdict[str, list[Range]] = defaultdict(list)
+    for receipt, said in batches:
+        if said.replaces and said.rejected is None and not _is(told, receipt):
+            others.append(Told.by(receipt, said))
+        elif not said.replaces and said.rejected is None:
+            arrived[receipt.run, receipt.seq] = said
+            ordinary_[receipt.run].append((receipt.seq, receipt.seq))
+    for inner in _inner(told, others, ordinary_):
         _add(found, inner.said)
-        for run, first, last in inner.digest.replaces:
-            found.taken[run].append((first, last))
-    for receipt, said in arrived:
-        # What stands in a digest that arrived, too, is in that one's counts.
-        if not said.replaces and _names(told.said, receipt) and not _holds(found.taken[receipt.run], receipt.seq):
+        for run, ranges in inner.by_run.items():
+            found.taken[run] += without(ranges, ordinary_[run])
+        for (run, seq), said in arrived.items():
+            if _lists(inner.said, run, seq):
+                _add(found, said, -1)
+    for (run, seq), said in arrived.items():
+        if _lists(told.said, run, seq):
             _add(found, said)
-            found.taken[receipt.run].append((receipt.seq, receipt.seq))
+            found.taken[run].append((seq, seq))
     return found
 
 
-def _inner(told: Told, others: Iterable[Told]) -> list[Told]:
-    """Digests whose counts are in those of `told`: the greatest of them that have nothing in common."""
+def _inner(told: Told, others: Iterable[Told], ordinary_: Mapping[str, list[Range]]) -> list[Told]:
+    """Digests whose counts are in those of `told`, but for what arrived: the greatest that have nothing in common."""
     found: list[Told] = []
-    for other in sorted(others, key=lambda other: other.rank, reverse=True):
+    for other in sorted(others, key=lambda other: other.rank(ordinary_), reverse=True):
         names = _lists(told.said, other.digest.run, other.digest.seq)
-        if (names or _within(other, told)) and not any(_both(other, each) for each in found):
+        within = other.rank(ordinary_) < told.rank(ordinary_) and not _beyond(other, told, ordinary_)
+        if (names or within) and not any(_missing(_both(other, each), ordinary_) for each in found):
             found.append(other)
     return found
 
 
-def _within(one: Told, other: Told) -> bool:
-    """Whether it tells of nothing that the other, greater one does not tell of."""
-    return one.rank < other.rank and not any(
-        without(ranges, _of_run(other, run)) for run, ranges in _by_run(one).items()
-    )
+def _beyond(one: Told, other: Told, ordinary_: Mapping[str, list[Range]]) -> bool:
+    """Whether it tells of batches that neither arrived nor stand in the other one."""
+    theirs = other.by_run
+    return _missing({run: without(ranges, theirs.get(run, [])) for run, ranges in one.by_run.items()}, ordinary_)
+
+
+def _missing(batches: Mapping[str, list[Range]], ordinary_: Mapping[str, list[Range]]) -> bool:
+    """Whether one of these did not arrive."""
+    return any(without(ranges, ordinary_.get(run, [])) for run, ranges in batches.items())
 
 
 def told_twice(digests: Iterable[tuple[Told, Overlap]]) -> Iterator[tuple[Told, Told, int, int]]:
@@ -107,7 +120,7 @@ def told_twice(digests: Iterable[tuple[Told, Overlap]]) -> Iterator[tuple[Told, 
     before: list[tuple[Told, Overlap]] = []
     for told, overlap_ in digests:
         for other, other_overlap in before:
-            if told.digest.from_ms > other.digest.to_ms or other.digest.from_ms > told.digest.to_ms:
+            if not share(told, other):
                 continue
             batches = 0
             for run, ranges in _both(told, other).items():
@@ -116,6 +129,12 @@ def told_twice(digests: Iterable[tuple[Told, Overlap]]) -> Iterator[tuple[Told, 
                 left, other_left = _left(told, overlap_), _left(other, other_overlap)
                 yield other, told, batches, sum(min(called, other_left[device]) for device, called in left.items())
         before.append((told, overlap_))
+
+
+def share(one: Told, other: Told) -> bool:
+    """Whether two digests tell of one batch; all of its time is in the time of either."""
+    apart = one.digest.from_ms > other.digest.to_ms or other.digest.from_ms > one.digest.to_ms
+    return not apart and bool(_both(one, other))
 
 
 def _left(told: Told, overlap_: Overlap) -> Counter[str]:
@@ -128,20 +147,9 @@ def _left(told: Told, overlap_: Overlap) -> Counter[str]:
 
 def _both(one: Told, other: Told) -> dict[str, list[Range]]:
     """Run → batches that two digests stand in for."""
-    found = {run: common(ranges, _of_run(other, run)) for run, ranges in _by_run(one).items()}
+    theirs = other.by_run
+    found = {run: common(ranges, theirs.get(run, [])) for run, ranges in one.by_run.items()}
     return {run: ranges for run, ranges in found.items() if ranges}
-
-
-def _by_run(told: Told) -> dict[str, list[Range]]:
-    return {run: _of_run(told, run) for run, _, _ in told.digest.replaces}
-
-
-def _of_run(told: Told, run: str) -> list[Range]:
-    return [(first, last) for of, first, last in told.digest.replaces if of == run]
-
-
-def _holds(ranges: Iterable[Range], seq: int) -> bool:
-    return any(first <= seq <= last for first, last in ranges)
 
 
 def ordinary(batches: Iterable[tuple[Receipt, BatchReceipt]]) -> dict[str, list[Range]]:
@@ -165,20 +173,16 @@ def _meets(one: Range, others: Iterable[Range]) -> bool:
     return any(one[0] <= last and first <= one[1] for first, last in others)
 
 
-def _add(found: Overlap, said: BatchReceipt) -> None:
+def _add(found: Overlap, said: BatchReceipt, times: int = 1) -> None:
     for device, part in said.devices.items():
         for called, sampled, missing in part.counts.values():
-            found.called[device] += called
-            found.sampled[device] += sampled
-            found.missing[device].update(missing)
+            found.called[device] += times * called
+            found.sampled[device] += times * sampled
+            found.missing[device].update({cause: times * number for cause, number in missing.items()})
 
 
 def _is(told: Told, receipt: Receipt) -> bool:
     return (receipt.run, receipt.seq) == (told.digest.run, told.digest.seq)
-
-
-def _names(said: BatchReceipt, receipt: Receipt) -> bool:
-    return _lists(said, receipt.run, receipt.seq)
 
 
 def _lists(said: BatchReceipt, run: str, seq: int) -> bool:

@@ -63,9 +63,9 @@ class Digests:
         arrived = set(by)
         there = [replaced(self.told[key]) for key in self.told.keys() & arrived]
         for one, other in combinations(there, 2):
-            if one <= other or other <= one:
+            if one - arrived <= other or other - arrived <= one:
                 continue
-            known = [each for each in there if each <= one and each <= other]
+            known = [each for each in there if each - arrived <= one & other]
             if (one & other) - arrived - set().union(*known):
                 return True
         return False

@@ -174,6 +174,10 @@ def test_a_digest_of_batches_in_which_nothing_was_called_for_evicts_nothing(scen
         ([(2, 3), (2, 4)], (2,)),
         ([(2, 4), (2, 3), (4, 4)], (3,)),
         ([(2, 3), (3, 4)], (3,)),
+        ([(2, 4), (2, 4)], (3,)),
+        ([(2, 3), (3, 4)], (2, 4)),
+        ([(2, 3), (3, 4)], (4,)),
+        ([(2, 3), (3, 4), (2, 4)], (2,)),
     ],
 )
 def test_what_an_old_copy_of_a_card_gave_up_once_more_counts_once(

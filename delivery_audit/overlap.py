@@ -2,8 +2,9 @@
 
 The receipts of what arrived are taken from its counts, each once: those of a digest that it stands in for include what
 that one stood in for. So do those of one that tells of nothing that it does not tell of, as where an old copy of a card
-gave up the same hour. Where each of two tells of batches that the other does not know, and that did not arrive, what they
-counted of those that they share cannot be told from the rest: it counts twice, and the ledger says so (`told_twice`).
+gave up the same hour. Where each of two tells of batches that the other does not know, and that did not arrive, what
+they counted of those that they share cannot be told from the rest: it counts twice, and the ledger says so
+(`told_twice`).
 
 Its witnesses are under the same keys as the readings of what arrived, so the store is asked how many lie where no
 ordinary batch has any; of these, those that other digests have told of are taken (`News`).

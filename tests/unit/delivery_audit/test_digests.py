@@ -46,15 +46,15 @@ def digest(
     scene.receipt("a", seq, from_, to, {"m1": m1, "m2": m2}, replaces=replaces)
 
 
-def again(scene: Scene, spans: list[tuple[int, int]], arrived: tuple[int, ...] = ()) -> None:
-    """Digests of batches out of 2 to 4, a minute each, of which each keeps one witness; batch 5 is the newest."""
+def again(scene: Scene, spans: list[tuple[int, int]], arrived: tuple[int, ...] = (), newest: int = 5) -> None:
+    """Digests of batches between 2 and the newest, a minute each, of which each keeps one witness."""
     for seq in arrived:
         scene.batch("a", seq, (seq - 1) * MINUTE, seq * MINUTE)
     for number, (first, last) in enumerate(spans):
         stamps = [(seq - 1) * MINUTE + 1 for seq in range(first, last + 1)]
         replaces: list[Span] = [("a", first, last)]
-        digest(scene, 6 + number, (first - 1) * MINUTE, last * MINUTE, replaces, stamps=stamps, counted=True)
-    scene.batch("a", 5, 4 * MINUTE, 5 * MINUTE)
+        digest(scene, newest + 1 + number, (first - 1) * MINUTE, last * MINUTE, replaces, stamps=stamps, counted=True)
+    scene.batch("a", newest, (newest - 1) * MINUTE, newest * MINUTE)
 
 
 def told_by_run() -> Scene:
@@ -178,6 +178,7 @@ def test_a_digest_of_batches_in_which_nothing_was_called_for_evicts_nothing(scen
         ([(2, 3), (3, 4)], (2, 4)),
         ([(2, 3), (3, 4)], (4,)),
         ([(2, 3), (3, 4), (2, 4)], (2,)),
+        ([(2, 3), (3, 4), (2, 4)], (3,)),
     ],
 )
 def test_what_an_old_copy_of_a_card_gave_up_once_more_counts_once(
@@ -207,6 +208,15 @@ def test_of_two_digests_that_lie_across_each_other_the_ledger_says_how_much_may_
     assert "digest 7 of run a both tell of 1 batches that did not arrive" in ledger.notes[0]
     most = sum(int(note.split("up to ")[1].split()[0]) for note in ledger.notes)
     assert fates(ledger)["evicted"] - most <= 3 * (M1 + M2 - 2) <= fates(ledger)["evicted"]
+
+
+def test_what_may_count_twice_is_no_more_than_what_did_not_arrive(scene: Scene) -> None:
+    again(scene, [(2, 4), (3, 5)], (3,), newest=6)
+    ledger = scene.audit(0, 6 * MINUTE)
+    assert ledger.adds_up, ledger.unexplained
+    (note,) = ledger.notes
+    assert f"up to {2 * (M1 + M2)} readings" in note
+    assert ledger.total().expected == 7 * (M1 + M2)
 
 
 @pytest.mark.parametrize("counted", [True, False])

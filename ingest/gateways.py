@@ -34,6 +34,7 @@ class GatewaysFile:
         self._named: dict[str, set[str]] = {}
         """Gateway → boards of which the log has told."""
         self._failed = False
+        self._one_asks = asyncio.Lock()
         self.parked = 0
         """Boards that waited to be allowed when the file was last read."""
 
@@ -49,6 +50,12 @@ class GatewaysFile:
     async def admits(self, gateway: str, board: str) -> bool:
         if board in self._known.get(gateway, ()):
             return True
+        # Messages of several groups ask at once: the first one's answer is that of the others, too.
+        async with self._one_asks:
+            return board in self._known.get(gateway, ()) or await self._asked(gateway, board)
+
+    async def _asked(self, gateway: str, board: str) -> bool:
+        """What the file says, if it is time to look."""
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         looked = {b: at_s for b, at_s in self._looked_s.get(gateway, {}).items() if now_s - at_s < READ_AGAIN_S}

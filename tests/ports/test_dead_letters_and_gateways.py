@@ -165,6 +165,16 @@ def test_all_workers_share_one_list_and_see_what_is_allowed_within_seconds(tmp_p
     asyncio.run(main())
 
 
+def test_a_new_gateway_whose_first_messages_come_in_several_groups_is_taken_on_with_all_of_them(tmp_path: Path) -> None:
+    gateways = GatewaysFile(tmp_path / "gateways.json")
+
+    async def main() -> None:
+        asked = await asyncio.gather(*(gateways.admits("gw-1", board) for board in ("a", "a", "b", "a", "b")))
+        assert asked == [True, True, False, True, False]
+
+    asyncio.run(main())
+
+
 def test_a_flood_of_boards_does_not_grow_the_list_without_end(tmp_path: Path) -> None:
     gateways = GatewaysFile(tmp_path / "gateways.json")
 

@@ -80,6 +80,8 @@ def overlap(told: Told, batches: Iterable[tuple[Receipt, BatchReceipt]]) -> Over
         elif not said.replaces and said.rejected is None:
             arrived[receipt.run, receipt.seq] = said
             ordinary_[receipt.run].append((receipt.seq, receipt.seq))
+    for run, ranges in ordinary_.items():
+        ordinary_[run] = union(ranges)
     for inner in _inner(told, others, ordinary_):
         _add(found, inner.said)
         for run, ranges in inner.by_run.items():

@@ -20,7 +20,7 @@ from delivery_audit.days import Days
 from delivery_audit.heard import Heard, Told
 from delivery_audit.history import Digest
 from delivery_audit.ledger import NOTES_MAX, UNEXPLAINED, Account, Finding, Gap, Ledger, clipped, gap_of
-from delivery_audit.overlap import Overlap, overlap
+from delivery_audit.overlap import Overlap, overlap, share, told_twice
 from delivery_audit.plan import Plan
 from delivery_audit.restored import after_all
 from series_store.table import Receipt
@@ -114,13 +114,27 @@ class Book:
     def shared(self) -> list[Told]:
         """Digests of the audited time whose counts are to be parted from those of batches that arrived otherwise."""
         sole = self.heard.sole()
-        return [told for told in self.heard.digests() if told not in sole and _counted(told) and self._begins(told)]
+        return [told for told in self.heard.digests() if told not in sole and told.counted and self._begins(told)]
 
     def part(self, told: Told, receipts: Iterable[Receipt]) -> Overlap:
-        """Take the counts of what arrived from those of a digest; `receipts`: all of its time."""
+        """Take the counts of what arrived from those of a digest; `receipts`: all of the time `around` it."""
         found = overlap(told, self.batches(receipts))
         self._overlaps[told.digest.run, told.digest.seq] = found
         return found
+
+    def around(self, told: Told) -> tuple[int, int]:
+        """The time of a digest, and of those that tell of the same batches."""
+        found = [told.digest, *(each.digest for each in self.heard.digests() if share(told, each))]
+        return min(digest.from_ms for digest in found), max(digest.to_ms for digest in found)
+
+    def note_twice(self) -> None:
+        """Remark upon digests that tell of the same batches, where what both counted cannot be told apart."""
+        told = [told for told in self.heard.digests() if told.counted and self._begins(told)]
+        parted = [(each, self._overlaps.get((each.digest.run, each.digest.seq), Overlap())) for each in told]
+        for one, other, batches, readings in told_twice(parted):
+            both = " and ".join(f"digest {each.digest.seq} of run {each.digest.run[:8]}" for each in (one, other))
+            much = f"up to {readings} readings count twice, most of them as evicted"
+            self.note(f"{both} both tell of {batches} batches that did not arrive, and each of others: {much}")
 
     def batches(self, receipts: Iterable[Receipt]) -> Iterable[tuple[Receipt, BatchReceipt]]:
         """Each batch of some receipts once, whether or not it was booked."""
@@ -145,9 +159,11 @@ class Book:
         sole, spans = self.heard.sole(), list(spans)
         gaps = [self._gap(span) for span in clipped(spans, self.from_ms, self.to_ms)]
         self._check_digests(spans, sole)
-        for told in self.heard.digests():
-            if self._begins(told) and (told in sole or _counted(told)):
-                self._digest(told)
+        digests = [told for told in self.heard.digests() if self._begins(told) and (told in sole or told.counted)]
+        for told in digests:
+            self._counts(told)
+        for told in digests:
+            self._witnesses(told)
         found = [
             Finding(gap.from_ms, gap.to_ms, gap.readings, _no_evidence(gap), "", gap.run, gap.first, gap.last)
             for gap in gaps
@@ -229,7 +245,7 @@ class Book:
 
         One that was merged from several and has a hole within says so, and is taken at its word.
         """
-        alone = {told.digest: told for told in sole if _counted(told) and self._begins(told)}
+        alone = {told.digest: told for told in sole if told.counted and self._begins(told)}
         for span in spans:
             told = alone.get(span.digest) if span.digest else None
             if told and (span.from_ms, span.to_ms) == (told.digest.from_ms, told.digest.to_ms):
@@ -258,7 +274,7 @@ class Book:
                 self.note(f"{where}: called for {called} readings where the schedule says {wanted}")
 
     def _gap(self, span: Span) -> Gap:
-        counted = any(span.digest == told.digest and _counted(told) for told in self.heard.digests())
+        counted = any(span.digest == told.digest and told.counted for told in self.heard.digests())
         readings = 0
         plan = self._plan.of_run(span.began_ms)
         for _, from_ms, to_ms in self._days.pieces(span.from_ms, span.to_ms):
@@ -273,22 +289,25 @@ class Book:
                     account.fates[span.what.value] += number
         return gap_of(span, readings)
 
-    def _digest(self, told: Told) -> None:
-        """The witnesses of a digest are stored. Where it brings counts, these hold instead of the schedule."""
+    def _counts(self, told: Told) -> None:
+        """Where a digest brings counts, these hold instead of the schedule."""
+        arrived = self._overlaps.get((told.digest.run, told.digest.seq), Overlap())
+        for device, part in told.said.devices.items() if told.counted else ():
+            called, sampled, missing = _sum(part)
+            sampled -= arrived.sampled[device]
+            missing.subtract(arrived.missing[device])
+            account = self._account(device, told.digest.from_ms)
+            account.expected += called - arrived.called[device]
+            account.sampled += sampled
+            account.fates.update(missing)
+            account.fates[Fate.EVICTED.value] += sampled
+
+    def _witnesses(self, told: Told) -> None:
+        """What a digest kept is stored: of what one of that day counts, it may be another one."""
         arrived = self._overlaps.get((told.digest.run, told.digest.seq))
         for device, part in told.said.devices.items():
-            called, sampled, missing = _sum(part)
-            stored, bad = part.stored, part.bad
-            if arrived is not None:
-                called, sampled = called - arrived.called[device], sampled - arrived.sampled[device]
-                missing.subtract(arrived.missing[device])
-                stored, bad = arrived.fresh[device], 0
+            stored, bad = (part.stored, part.bad) if arrived is None else (arrived.fresh[device], 0)
             account = self._account(device, told.digest.from_ms)
-            if _counted(told):
-                account.expected += called
-                account.sampled += sampled
-                account.fates.update(missing)
-                account.fates[Fate.EVICTED.value] += sampled
             account.fates[Fate.STORED.value] += stored
             account.fates[Fate.REJECTED.value] += bad
             taken = min(stored + bad, account.fates[Fate.EVICTED.value])
@@ -327,10 +346,6 @@ def _sum(part: DeviceReceipt) -> tuple[int, int, Counter[str]]:
         sampled += group_sampled
         causes.update(missing)
     return called, sampled, causes
-
-
-def _counted(told: Told) -> bool:
-    return any(part.counts for part in told.said.devices.values())
 
 
 def _about(receipt: Receipt | Digest, device: str, readings: int, text: str) -> Finding:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data_contract.batch import Span as SeqSpan
 from data_contract.receipt import BatchReceipt
 from delivery_audit.history import Began, Digest, History, Stretch, join
-from delivery_audit.seqs import Range, common, union
+from delivery_audit.seqs import Range, common, count, union, without
 from series_store.table import Receipt
 
 
@@ -19,6 +19,33 @@ class Told(NamedTuple):
     digest: Digest
     said: BatchReceipt
     at_us: int
+
+    @classmethod
+    def by(cls, receipt: Receipt, said: BatchReceipt) -> Told:
+        """The digest of which this is the receipt."""
+        digest = Digest(receipt.run, receipt.seq, receipt.from_ms, receipt.to_ms, said.replaces)
+        return cls(digest, said, receipt.at_us)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it tells what was called for. One that names no device does: nothing was, in all of its batches."""
+        return not self.said.devices or any(part.counts for part in self.said.devices.values())
+
+    @property
+    def by_run(self) -> dict[str, list[Range]]:
+        """Run → batches that it stands in for."""
+        found: defaultdict[str, list[Range]] = defaultdict(list)
+        for run, first, last in self.digest.replaces:
+            found[run].append((first, last))
+        return found
+
+    def rank(self, ordinary: Mapping[str, list[Range]]) -> tuple[int, str, int]:
+        """How much it tells of that did not arrive itself, as `ordinary` batches (run → numbers) did.
+
+        Of two digests that tell of the same, the counts of the lesser are taken from those of the greater.
+        """
+        left = sum(count(without(ranges, ordinary.get(run, []))) for run, ranges in self.by_run.items())
+        return left, self.digest.run, self.digest.seq
 
 
 class Heard:
@@ -42,8 +69,7 @@ class Heard:
         if not said.replaces and receipt.seq >= self._pending.get(receipt.run, (0, ()))[0]:
             self._pending[receipt.run] = (receipt.seq, said.pending)
         if said.replaces:
-            digest = Digest(receipt.run, receipt.seq, receipt.from_ms, receipt.to_ms, said.replaces)
-            self._digests[key] = Told(digest, said, receipt.at_us)
+            self._digests[key] = Told.by(receipt, said)
             return
         fresh = Stretch(*key, receipt.seq, receipt.from_ms, receipt.to_ms, said.prev_ms, receipt.from_ms)
         whole = join(self._stretches[-1], fresh) if self._stretches else None
@@ -70,14 +96,15 @@ class Heard:
         return sorted(self._digests.values(), key=lambda told: told.at_us)
 
     def sole(self) -> list[Told]:
-        """Digests that stand in for nothing that arrived otherwise: all their values are news."""
+        """Digests that stand in for nothing that arrived otherwise, or in a lesser one: all their values are news."""
         taken: defaultdict[str, list[Range]] = defaultdict(list)
         for stretch in self._stretches:
             taken[stretch.run].append((stretch.first, stretch.last))
+        ranked = sorted(self.digests(), key=lambda told: told.rank(taken))
         for run, seq in self._digests:
             taken[run].append((seq, seq))
         found = []
-        for told in self.digests():
+        for told in ranked:
             if not any(common(taken[run], [(first, last)]) for run, first, last in told.digest.replaces):
                 found.append(told)
             for run, first, last in told.digest.replaces:

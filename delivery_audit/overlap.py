@@ -1,19 +1,24 @@
-"""A digest of batches of which some arrived after all: what it says of the others alone.
+"""A digest of batches of which some arrived after all, or stand in another digest, too: what it says of others alone.
 
 The receipts of what arrived are taken from its counts, each once: those of a digest that it stands in for include what
-that one stood in for. Its witnesses are under the same keys as the readings of what arrived, so the store is asked how
-many lie where no ordinary batch has any; of these, those that other digests have told of are taken (`News`).
+that one stood in for. So do those of one that tells of nothing that it does not tell of, as where an old copy of a card
+gave up the same hour. Where each of two tells of batches that the other does not know, and that did not arrive, what
+they counted of those that they share cannot be told from the rest: it counts twice, and the ledger says so
+(`told_twice`).
+
+Its witnesses are under the same keys as the readings of what arrived, so the store is asked how many lie where no
+ordinary batch has any; of these, those that other digests have told of are taken (`News`).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from data_contract.receipt import BatchReceipt, DeviceReceipt
 from delivery_audit.heard import Told
-from delivery_audit.seqs import Range, union
+from delivery_audit.seqs import Range, common, count, union, without
 from series_store.table import Receipt
 
 
@@ -26,6 +31,8 @@ class Overlap:
     missing: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     fresh: Counter[str] = field(default_factory=Counter)
     """Witnesses that the store holds and no other receipt speaks of."""
+    taken: defaultdict[str, list[Range]] = field(default_factory=lambda: defaultdict(list))
+    """Run → batches of which its counts no longer tell."""
 
 
 class News:
@@ -64,16 +71,88 @@ class News:
 
 
 def overlap(told: Told, batches: Iterable[tuple[Receipt, BatchReceipt]]) -> Overlap:
-    """`batches`: every batch that arrived of the digest's time, once each."""
-    found = Overlap()
-    arrived = [each for each in batches if each[1].rejected is None and not _is(told, each[0])]
-    replaced = [each for each in arrived if _names(told.said, each[0])]
-    inner = [said for _, said in replaced if said.replaces]
-    for receipt, said in replaced:
-        # What stands in a digest that arrived, too, is in that one's counts.
-        if not any(_names(digest, receipt) for digest in inner):
+    """`batches`: all that arrived of the time of this digest, and of those that tell of the same, once each."""
+    found, arrived, others = Overlap(), {}, []
+    ordinary_: defaultdict[str, list[Range]] = defaultdict(list)
+    for receipt, said in batches:
+        if said.replaces and said.rejected is None and not _is(told, receipt):
+            others.append(Told.by(receipt, said))
+        elif not said.replaces and said.rejected is None:
+            arrived[receipt.run, receipt.seq] = said
+            ordinary_[receipt.run].append((receipt.seq, receipt.seq))
+    for run, ranges in ordinary_.items():
+        ordinary_[run] = union(ranges)
+    for inner in _inner(told, others, ordinary_):
+        _add(found, inner.said)
+        for run, ranges in inner.by_run.items():
+            found.taken[run] += without(ranges, ordinary_[run])
+        for (run, seq), said in arrived.items():
+            if _lists(inner.said, run, seq):
+                _add(found, said, -1)
+    for (run, seq), said in arrived.items():
+        if _lists(told.said, run, seq):
             _add(found, said)
+            found.taken[run].append((seq, seq))
     return found
+
+
+def _inner(told: Told, others: Iterable[Told], ordinary_: Mapping[str, list[Range]]) -> list[Told]:
+    """Digests whose counts are in those of `told`, but for what arrived: the greatest that have nothing in common."""
+    found: list[Told] = []
+    for other in sorted(others, key=lambda other: other.rank(ordinary_), reverse=True):
+        names = _lists(told.said, other.digest.run, other.digest.seq)
+        within = other.rank(ordinary_) < told.rank(ordinary_) and not _beyond(other, told, ordinary_)
+        if (names or within) and not any(_missing(_both(other, each), ordinary_) for each in found):
+            found.append(other)
+    return found
+
+
+def _beyond(one: Told, other: Told, ordinary_: Mapping[str, list[Range]]) -> bool:
+    """Whether it tells of batches that neither arrived nor stand in the other one."""
+    theirs = other.by_run
+    return _missing({run: without(ranges, theirs.get(run, [])) for run, ranges in one.by_run.items()}, ordinary_)
+
+
+def _missing(batches: Mapping[str, list[Range]], ordinary_: Mapping[str, list[Range]]) -> bool:
+    """Whether one of these did not arrive."""
+    return any(without(ranges, ordinary_.get(run, [])) for run, ranges in batches.items())
+
+
+def told_twice(digests: Iterable[tuple[Told, Overlap]]) -> Iterator[tuple[Told, Told, int, int]]:
+    """Two digests, of how many batches the counts of both tell, and how many readings these are at most."""
+    before: list[tuple[Told, Overlap]] = []
+    for told, overlap_ in digests:
+        for other, other_overlap in before:
+            if not share(told, other):
+                continue
+            batches = 0
+            for run, ranges in _both(told, other).items():
+                batches += count(without(without(ranges, overlap_.taken[run]), other_overlap.taken[run]))
+            if batches:
+                left, other_left = _left(told, overlap_), _left(other, other_overlap)
+                yield other, told, batches, sum(min(called, other_left[device]) for device, called in left.items())
+        before.append((told, overlap_))
+
+
+def share(one: Told, other: Told) -> bool:
+    """Whether two digests tell of one batch; all of its time is in the time of either."""
+    apart = one.digest.from_ms > other.digest.to_ms or other.digest.from_ms > one.digest.to_ms
+    return not apart and bool(_both(one, other))
+
+
+def _left(told: Told, overlap_: Overlap) -> Counter[str]:
+    """Device → what it was called for in the batches that nothing else tells of."""
+    found: Counter[str] = Counter()
+    for device, part in told.said.devices.items():
+        found[device] = sum(called for called, _, _ in part.counts.values()) - overlap_.called[device]
+    return found
+
+
+def _both(one: Told, other: Told) -> dict[str, list[Range]]:
+    """Run → batches that two digests stand in for."""
+    theirs = other.by_run
+    found = {run: common(ranges, theirs.get(run, [])) for run, ranges in one.by_run.items()}
+    return {run: ranges for run, ranges in found.items() if ranges}
 
 
 def ordinary(batches: Iterable[tuple[Receipt, BatchReceipt]]) -> dict[str, list[Range]]:
@@ -97,20 +176,16 @@ def _meets(one: Range, others: Iterable[Range]) -> bool:
     return any(one[0] <= last and first <= one[1] for first, last in others)
 
 
-def _add(found: Overlap, said: BatchReceipt) -> None:
+def _add(found: Overlap, said: BatchReceipt, times: int = 1) -> None:
     for device, part in said.devices.items():
         for called, sampled, missing in part.counts.values():
-            found.called[device] += called
-            found.sampled[device] += sampled
-            found.missing[device].update(missing)
+            found.called[device] += times * called
+            found.sampled[device] += times * sampled
+            found.missing[device].update({cause: times * number for cause, number in missing.items()})
 
 
 def _is(told: Told, receipt: Receipt) -> bool:
     return (receipt.run, receipt.seq) == (told.digest.run, told.digest.seq)
-
-
-def _names(said: BatchReceipt, receipt: Receipt) -> bool:
-    return _lists(said, receipt.run, receipt.seq)
 
 
 def _lists(said: BatchReceipt, run: str, seq: int) -> bool:

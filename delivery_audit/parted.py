@@ -27,6 +27,7 @@ async def part_digests(reader: Reader, book: Book) -> None:
             news[device].whole(part)
     for told in shared:
         await _part(reader, book, told, keys, news)
+    book.note_twice()
 
 
 async def _part(
@@ -40,8 +41,9 @@ async def _part(
     ordinary batch has any: these came by digests.
     """
     reach = {device: news[device].around(part) for device, part in told.said.devices.items()}
-    first_ms = min([told.digest.from_ms, *(first for ranges in reach.values() for first, _ in ranges)])
-    end_ms = max([told.digest.to_ms, *(last + 1 for ranges in reach.values() for _, last in ranges)])
+    first_ms, end_ms = book.around(told)
+    first_ms = min([first_ms, *(first for ranges in reach.values() for first, _ in ranges)])
+    end_ms = max([end_ms, *(last + 1 for ranges in reach.values() for _, last in ranges)])
     receipts = await reader.receipts_between(book.gateway, first_ms, end_ms)
     found, taken = book.part(told, receipts), ordinary(book.batches(receipts))
     for device, part in told.said.devices.items():

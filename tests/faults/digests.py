@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, combinations, pairwise
 from typing import NamedTuple
 
 from data_contract.batch import Body
@@ -56,11 +56,19 @@ class Digests:
         return told & self._gateway.sealed.keys()
 
     def twice(self, by: Iterable[Batch]) -> bool:
-        """Whether two of these digests tell of one batch, and neither stands in for the other: a card came back."""
-        there = {key: replaced(self.told[key]) for key in self.told.keys() & set(by)}
-        inner = {other for told in there.values() for other in told}
-        tells = Counter(key for digest, told in there.items() if digest not in inner for key in told)
-        return any(count > 1 for count in tells.values())
+        """Whether two of these digests tell of one batch that did not arrive, and each of others: a card came back.
+
+        Then nobody knows how much of what both counted they counted of the same.
+        """
+        arrived = set(by)
+        there = [replaced(self.told[key]) for key in self.told.keys() & arrived]
+        for one, other in combinations(there, 2):
+            if one - arrived <= other or other - arrived <= one:
+                continue
+            known = [each for each in there if each - arrived <= one & other]
+            if (one & other) - arrived - set().union(*known):
+                return True
+        return False
 
     @property
     def merged(self) -> int:

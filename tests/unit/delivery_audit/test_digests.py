@@ -46,6 +46,17 @@ def digest(
     scene.receipt("a", seq, from_, to, {"m1": m1, "m2": m2}, replaces=replaces)
 
 
+def again(scene: Scene, spans: list[tuple[int, int]], arrived: tuple[int, ...] = (), newest: int = 5) -> None:
+    """Digests of batches between 2 and the newest, a minute each, of which each keeps one witness."""
+    for seq in arrived:
+        scene.batch("a", seq, (seq - 1) * MINUTE, seq * MINUTE)
+    for number, (first, last) in enumerate(spans):
+        stamps = [(seq - 1) * MINUTE + 1 for seq in range(first, last + 1)]
+        replaces: list[Span] = [("a", first, last)]
+        digest(scene, newest + 1 + number, (first - 1) * MINUTE, last * MINUTE, replaces, stamps=stamps, counted=True)
+    scene.batch("a", newest, (newest - 1) * MINUTE, newest * MINUTE)
+
+
 def told_by_run() -> Scene:
     """A scene whose start record names its run, as that of every agent does."""
     scene = Scene()
@@ -141,6 +152,71 @@ def test_what_was_kept_beside_a_digest_in_its_hour_is_not_taken_for_its_witnesse
     ledger = scene.audit(0, 5 * MINUTE)
     assert ledger.adds_up, ledger.unexplained
     assert fates(ledger, "m1") == {"stored": 4 * M1 + 4, "evicted": M1 - 4}
+
+
+def test_a_digest_of_batches_in_which_nothing_was_called_for_evicts_nothing(scene: Scene) -> None:
+    """The clock was put back and forth: batch 2 held no slot of the schedule, and the time after it did not pass."""
+    scene.receipt("a", 3, 1, MINUTE, {}, replaces=[("a", 2, 2)])
+    scene.batch("a", 4, 2 * MINUTE, 3 * MINUTE)
+    ledger = scene.audit(0, 3 * MINUTE)
+    assert ledger.adds_up
+    assert fates(ledger) == {"stored": 2 * (M1 + M2)}
+    assert [(gap.what, gap.first) for gap in ledger.gaps] == [("evicted", 2)]
+
+
+@pytest.mark.parametrize(
+    "spans, arrived",
+    [
+        ([(2, 3), (2, 4)], ()),
+        ([(2, 4), (2, 3)], ()),
+        ([(2, 4), (2, 4)], ()),
+        ([(2, 2), (2, 4), (2, 3)], ()),
+        ([(2, 3), (2, 4)], (2,)),
+        ([(2, 4), (2, 3), (4, 4)], (3,)),
+        ([(2, 3), (3, 4)], (3,)),
+        ([(2, 4), (2, 4)], (3,)),
+        ([(2, 3), (3, 4)], (2, 4)),
+        ([(2, 3), (3, 4)], (4,)),
+        ([(2, 3), (3, 4), (2, 4)], (2,)),
+        ([(2, 3), (3, 4), (2, 4)], (3,)),
+    ],
+)
+def test_what_an_old_copy_of_a_card_gave_up_once_more_counts_once(
+    scene: Scene, spans: list[tuple[int, int]], arrived: tuple[int, ...]
+) -> None:
+    """None of the digests names another one. They arrive in this order."""
+    again(scene, spans, arrived)
+    ledger = scene.audit(0, 5 * MINUTE)
+    assert ledger.adds_up, ledger.unexplained
+    assert ledger.total().expected == 5 * (M1 + M2)
+    lost = 3 - len(arrived)
+    assert fates(ledger, "m1") == {"stored": (5 - lost) * M1 + 2 * lost, "evicted": lost * (M1 - 2)}
+    assert fates(ledger, "m2") == {"stored": (5 - lost) * M2, "evicted": lost * M2}
+    assert ledger.notes == ()
+
+
+@pytest.mark.parametrize("spans", [[(2, 3), (3, 4)], [(3, 4), (2, 3)], [(2, 3), (3, 4), (2, 4)]])
+def test_of_two_digests_that_lie_across_each_other_the_ledger_says_how_much_may_count_twice(
+    scene: Scene, spans: list[tuple[int, int]]
+) -> None:
+    """Both tell of batch 3, and each of another one: nothing tells what it alone counted."""
+    again(scene, spans)
+    ledger = scene.audit(0, 5 * MINUTE)
+    assert ledger.adds_up, ledger.unexplained
+    assert all(account.balances for account in ledger.accounts.values())
+    assert "digest 6 of run a" in ledger.notes[0]
+    assert "digest 7 of run a both tell of 1 batches that did not arrive" in ledger.notes[0]
+    most = sum(int(note.split("up to ")[1].split()[0]) for note in ledger.notes)
+    assert fates(ledger)["evicted"] - most <= 3 * (M1 + M2 - 2) <= fates(ledger)["evicted"]
+
+
+def test_what_may_count_twice_is_no_more_than_what_did_not_arrive(scene: Scene) -> None:
+    again(scene, [(2, 4), (3, 5)], (3,), newest=6)
+    ledger = scene.audit(0, 6 * MINUTE)
+    assert ledger.adds_up, ledger.unexplained
+    (note,) = ledger.notes
+    assert f"up to {2 * (M1 + M2)} readings" in note
+    assert ledger.total().expected == 7 * (M1 + M2)
 
 
 @pytest.mark.parametrize("counted", [True, False])

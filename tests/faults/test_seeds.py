@@ -32,7 +32,7 @@ OPEN_CELLS = {
     ("power cut", "taken"),
     ("slow broker", "taken"),
 }
-"""Cells that these seeds leave untried, and that are not impossible: a fault that finds its victim taken does nothing."""
+"""Cells that these seeds leave untried, none of them impossible: a fault that finds its victim taken does nothing."""
 
 
 def chosen() -> list[int]:

@@ -87,8 +87,7 @@ class Obeyer:
             return self._commands.reply(order, ok=False, text=text)
         if not sealed:
             return self._commands.reply(order, ok=False, text="not sealed: the spool is full")
-        await self._sender.hurry(FLUSH_S_MAX)
-        left, _ = self._sender.waiting()
+        left = await self._sender.hurry(FLUSH_S_MAX)
         said = f"{left} still to be confirmed after {FLUSH_S_MAX:g} s" if left else "all that was sealed is confirmed"
         return self._commands.reply(order, ok=not left, text=f"sealed; {said}")
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from data_contract.batch import Span
 from data_contract.control import Ack, read_ack, write
@@ -138,18 +138,23 @@ class Sender:
                     self.look()
                     await asyncio.sleep(FLUSH_LOOK_S)
 
-    async def hurry(self, wait_s: float) -> None:
-        """Send all that is dated without collecting first, until nothing is left to confirm or so many s are over."""
+    async def hurry(self, wait_s: float) -> int:
+        """Send what is held now without collecting first; how much of it is not confirmed when so many s are over."""
+        asked = list(self._spool.held.spans(without=self._done))
         self.hurrying = True
         try:
             async with asyncio.timeout(wait_s):
-                while self.waiting()[0]:
+                while self._left(asked):
                     self.look()
                     await asyncio.sleep(HURRY_LOOK_S)
         except TimeoutError:
             pass
         finally:
             self.hurrying = False
+        return self._left(asked)
+
+    def _left(self, asked: Sequence[Span]) -> int:
+        return sum(last - first + 1 for _, first, last in self._spool.held.spans(within=asked, without=self._done))
 
     def say(self, channel: Channel, payload: bytes, *, retain: bool = False) -> None:
         """Publish this before any more data, as soon as there is a connection."""

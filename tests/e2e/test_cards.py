@@ -91,7 +91,10 @@ def test_a_power_cut_a_longer_interval_and_a_removed_device_cost_what_was_not_re
     site.agent.kill()
     site.agent.start()
     site.hears()
-    assert [what for what, _ in gaps(site.printed())] == ["unsealed", "down"]
+    cut = [what for what, _ in gaps(site.printed())]
+    assert cut in (["unsealed", "down"], ["unsealed"]), (
+        "a start within the seal interval leaves no time in which it was down"
+    )
 
     site.agent.stop()
     devices = site.configured()["devices"]
@@ -100,7 +103,7 @@ def test_a_power_cut_a_longer_interval_and_a_removed_device_cost_what_was_not_re
     site.configure(devices=devices)
     site.agent.start()
     site.hears()
-    assert [what for what, _ in gaps(site.printed())] == ["unsealed", "down", "down"]
+    assert [what for what, _ in gaps(site.printed())] == [*cut, "down"]
 
     site.agent.stop()
     del devices["feed-meter"]
@@ -110,7 +113,7 @@ def test_a_power_cut_a_longer_interval_and_a_removed_device_cost_what_was_not_re
     before = expected(site.printed())
     site.hears()
     printed = site.printed()
-    assert [what for what, _ in gaps(printed)] == ["unsealed", "down", "down", "down"]
+    assert [what for what, _ in gaps(printed)] == [*cut, "down", "down"]
     after = expected(printed)
     assert after["feed-meter"] == before["feed-meter"], "nothing is expected of a device that was removed"
     assert after["permeate-meter"] > before["permeate-meter"] > before["feed-meter"]
@@ -126,8 +129,9 @@ def test_a_spoilt_card_loses_what_was_on_it_and_the_audit_says_since_when_and_wh
     site.broker.start()
     site.agent.start()
     site.hears()
-    (gap,) = gaps(site.printed())
-    assert (gap[0], gap[1].partition("  ")[2]) == ("lost", "the spool was damaged")
+    told = [(what, rest.partition("  ")[2]) for what, rest in gaps(site.printed())]
+    assert ("lost", "the spool was damaged") in told
+    assert {what for what, _ in told} <= {"lost", "unsealed", "down"}
     assert len(lost) >= OUTAGE_BATCHES
     assert not lost & {(receipt.run, receipt.seq) for receipt in site.receipts()}
     assert site.spool.with_name("spool.db.damaged-1.done").exists()

@@ -126,6 +126,18 @@ def test_flush_seals_before_the_time_and_waits_for_the_confirmation(tmp_path: Pa
     play(tmp_path, script)
 
 
+def test_a_flush_waits_for_what_it_sealed_and_not_for_what_is_sealed_meanwhile(tmp_path: Path) -> None:
+    """Where an answer takes longer than the next seal, something always waits."""
+
+    async def script(desk: Desk) -> None:
+        desk.world.broker.delay_s = 6.0
+        await asyncio.sleep(40)
+        reply = await desk.ask("flush", 1)
+        assert (reply.ok, reply.text) == (True, "sealed; all that was sealed is confirmed")
+
+    play(tmp_path, script)
+
+
 def test_a_flush_that_the_cloud_does_not_confirm_says_how_much_is_left(tmp_path: Path) -> None:
     async def script(desk: Desk) -> None:
         await desk.world.kill_worker("w1")

@@ -3,7 +3,8 @@ total can do, how often it was to be read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from rollups.assets import UNKNOWN_LAW, Assets
 from rollups.catalog import Catalog
@@ -57,28 +58,18 @@ def stretch_of(
         told = clipped(digested, stay.from_ms, stay.to_ms)
         expected = timeline.expected(key.device, key.field, begin, end)
         gap_ms = timeline.gap_max_ms(key.device, key.field, begin, end)
+        measured: Callable[..., Stretch | None] = went
         if key.field in counters:
-            law = stay.asset.law if stay.asset else UNKNOWN_LAW
-            part = counted(
-                own,
-                law,
-                from_ms=begin,
-                to_ms=end,
-                expected=expected,
-                scheduled_gap_ms=gap_ms,
-                digested=told,
-                doubted=doubted,
-            )
-        else:
-            part = went(
-                own,
-                from_ms=begin,
-                to_ms=end,
-                expected=expected,
-                scheduled_gap_ms=gap_ms,
-                digested=told,
-                doubted=doubted,
-            )
+            measured = partial(counted, law=stay.asset.law if stay.asset else UNKNOWN_LAW)
+        part = measured(
+            own,
+            from_ms=begin,
+            to_ms=end,
+            expected=expected,
+            scheduled_gap_ms=gap_ms,
+            digested=told,
+            doubted=doubted,
+        )
         if part is not None:
             parts.append(part)
     return combine(parts, from_ms, to_ms, expected=timeline.expected(key.device, key.field, from_ms, to_ms))

@@ -146,17 +146,22 @@ def test_a_reading_of_a_unit_that_is_first_asked_who_it_is_bears_the_time_of_the
     on_rtu(script)
 
 
+async def each_block_has_its_own(asked: Asked, bus: Bus) -> None:
+    """On a line whose unit takes 250 ms to answer."""
+    await asked.poll(bus, slots=3)
+    found, missing = asked.sampled()
+    assert not missing
+    assert beside(found["one"]) and beside(found["two"])
+    for (one, _), (two, _) in zip(found["one"], found["two"], strict=True):
+        assert two - one >= 250 - STAMP_MS
+
+
 def test_each_block_of_a_poll_group_bears_the_time_of_its_own_request_on_a_slow_line(
     on_rtu: Callable[[Script], None],
 ) -> None:
     async def script(asked: Asked, line: RtuLine, bus: Bus) -> None:
         line.delay_s = lambda unit: 0.25
-        await asked.poll(bus, slots=3)
-        found, missing = asked.sampled()
-        assert not missing
-        assert beside(found["one"]) and beside(found["two"])
-        for (one, _), (two, _) in zip(found["one"], found["two"], strict=True):
-            assert two - one >= 250 - STAMP_MS
+        await each_block_has_its_own(asked, bus)
 
     on_rtu(script)
 
@@ -179,12 +184,7 @@ def on_tcp(script: Script) -> None:
 def test_each_block_of_a_poll_group_bears_the_time_of_its_own_request_over_tcp() -> None:
     async def script(asked: Asked, unit: ModbusUnit, bus: Bus) -> None:
         unit.delay_s = 0.25
-        await asked.poll(bus, slots=3)
-        found, missing = asked.sampled()
-        assert not missing
-        assert beside(found["one"]) and beside(found["two"])
-        for (one, _), (two, _) in zip(found["one"], found["two"], strict=True):
-            assert two - one >= 250 - STAMP_MS
+        await each_block_has_its_own(asked, bus)
 
     on_tcp(script)
 

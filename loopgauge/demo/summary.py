@@ -44,16 +44,16 @@ def faults(report: Mapping[str, Any]) -> list[str]:
 
 def _faults_of_indicator(indicator: Mapping[str, Any], live_s: float, simulated_s: float) -> Iterator[str]:
     name = f"{indicator['id']} ({indicator['area']})"
-    of_meters, of_world = indicator["meter_error"], indicator["world_error"]
+    of_meters, of_world, doubt = (indicator[key] for key in ("meter_error", "world_error", "meter_doubt"))
     error_max = ERROR_MAX * max(1.0, LIVE_S_MIN / max(1.0, live_s))
     if simulated_s < EVENTFUL.get(indicator["id"], 0.0):
         return
-    if of_meters is None or of_world is None:
+    if of_meters is None or of_world is None or doubt is None:
         yield f"{name}: there is no value"
         return
-    if abs(of_meters) > error_max:
-        yield f"{name}: {of_meters:+.3%} from what the meters showed"
-    if abs(of_world) > CLASSES_MAX * indicator["class_percent"] / 100 + error_max:
+    if abs(of_meters) > error_max + doubt:
+        yield f"{name}: {of_meters:+.3%} from what the meters showed{_give_or_take(doubt)}"
+    if abs(of_world) > CLASSES_MAX * indicator["class_percent"] / 100 + error_max + doubt:
         combined = indicator["class_percent"]
         yield f"{name}: {of_world:+.2%} from the truth; the combined class of its meters is {combined:.3g} %"
 
@@ -98,7 +98,7 @@ def _row(indicator: Mapping[str, Any]) -> tuple[str, ...]:
         indicator["area_title"],
         "none" if indicator["value"] is None else f"{indicator['value']:.5g} {unit}",
         "-" if target is None else f"{target:g} {unit}",
-        _beside(indicator["meter_truth"], indicator["meter_error"], 3),
+        _beside(indicator["meter_truth"], indicator["meter_error"], 3) + _give_or_take(indicator["meter_doubt"]),
         _beside(indicator["world_truth"], indicator["world_error"], 2),
     )
 
@@ -108,6 +108,11 @@ def _beside(truth: float | None, error: float | None, digits: int) -> str:
     if truth is None:
         return "none"
     return f"{truth:.5g}" if error is None else f"{truth:.5g} ({error:+.{digits}%})"
+
+
+def _give_or_take(doubt: float | None) -> str:
+    """What a scale leaves open at the ends of a period, while its bin is in use."""
+    return f" ±{doubt:.2%}" if doubt else ""
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -7,13 +7,13 @@ role or a lost reading there cannot hide here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simulators.scenario import Scenario
-from simulators.truth.collected import collected, one_of_each_burst
-from simulators.truth.line import Line, Rise, rise, unbroken
+from simulators.truth.collected import Weights, between, collected, one_of_each_burst, rests
+from simulators.truth.line import Rise, rise, unbroken
 from simulators.truth.ratios import Ratio, ratios
 from simulators.world.world import World
 
@@ -36,6 +36,9 @@ class TrueFigure:
     area: str
     meter: float | None
     """By what the meters showed."""
+    meter_low: float | None
+    meter_high: float | None
+    """Between which figures the meters leave it, as a scale says nothing while its bin is in use; None: no bound."""
     world: float | None
     """By what truly happened."""
     class_percent: float
@@ -59,10 +62,19 @@ class Truth:
     def _figure(self, ratio: Ratio, from_ms: int, to_ms: int) -> TrueFigure:
         totals = dict.fromkeys((*ratio.over, *ratio.under))
         shown = {name: self.shown_total(name, from_ms, to_ms) for name in totals}
+        bounds = {name: self._shown_between(name, shown[name], from_ms, to_ms) for name in totals}
         true = {name: self.world.value(name, to_ms) - self.world.value(name, from_ms) for name in totals}
         meters = {meter[0] for name in totals if (meter := self.meter_of(_shown_by(name))) is not None}
         classes = [self.scenario.meters[device].class_percent for device in sorted(meters)]
-        return TrueFigure(ratio.id, ratio.area, _of_totals(ratio, shown), _of_totals(ratio, true), math.hypot(*classes))
+        return TrueFigure(
+            id=ratio.id,
+            area=ratio.area,
+            meter=_of_totals(ratio, shown),
+            meter_low=_at_end(min, ratio, bounds),
+            meter_high=_at_end(max, ratio, bounds),
+            world=_of_totals(ratio, true),
+            class_percent=math.hypot(*classes),
+        )
 
     def shown_total(self, quantity: str, from_ms: int, to_ms: int) -> float | None:
         """How far a total of the world rose in [from, to) by the meter that shows it, a bin's by its scale."""
@@ -70,23 +82,36 @@ class Truth:
         if meter is None:
             return None
         if quantity.endswith(_MASS_IN):
-            found = rise(self._collected(quantity.removesuffix(_MASS_IN), *meter, from_ms, to_ms), from_ms, to_ms)
+            weights, emptying_kg = self._weights(quantity, from_ms, to_ms)
+            found = rise(collected(weights, emptying_kg=emptying_kg), from_ms, to_ms)
         else:
             found = self.shown_rise(*meter, from_ms, to_ms)
         return found.value if found else None
 
-    def _collected(self, name: str, device: str, field: str, from_ms: int, to_ms: int) -> Line:
+    def _shown_between(
+        self, quantity: str, shown: float | None, from_ms: int, to_ms: int
+    ) -> tuple[float, float] | None:
+        """The least and the most that a total may have risen by what its meter showed; a totaliser leaves no doubt."""
+        if shown is None or not quantity.endswith(_MASS_IN):
+            return None if shown is None else (shown, shown)
+        weights, emptying_kg = self._weights(quantity, from_ms, to_ms)
+        return between(rests(weights, emptying_kg=emptying_kg), from_ms, to_ms)
+
+    def _weights(self, quantity: str, from_ms: int, to_ms: int) -> tuple[Weights, float]:
+        """What the scale of a bin showed with its lid shut, in kg, and the drop that is an emptying."""
+        name = quantity.removesuffix(_MASS_IN)
+        meter, door = self.meter_of(_shown_by(quantity)), self.meter_of(f"{name}.door_open")
+        assert meter is not None, quantity
         around = (from_ms - LOOK_AROUND_MS, to_ms + LOOK_AROUND_MS)
-        cell = self.scenario.meters[device].load_cell
-        door = self.meter_of(f"{name}.door_open")
+        cell = self.scenario.meters[meter[0]].load_cell
         is_open = {t for t, value in self._record.served(*door, *around) if value} if door else set()
         weights = [
             (t, value if cell is None else cell.kilograms(value))
-            for t, value in self._record.served(device, field, *around)
+            for t, value in self._record.served(*meter, *around)
             if value is not None and t not in is_open
         ]
-        weights = weights if cell is None else list(one_of_each_burst(weights))
-        return collected(weights, emptying_kg=EMPTYING_SHARE * self.scenario.bins[name].capacity_kg)
+        emptying_kg = EMPTYING_SHARE * self.scenario.bins[name].capacity_kg
+        return weights if cell is None else list(one_of_each_burst(weights)), emptying_kg
 
     def meter_of(self, quantity: str) -> tuple[str, str] | None:
         """The first (device, field) of the scenario that shows `quantity`."""
@@ -139,3 +164,17 @@ def _of_totals(ratio: Ratio, totals: Mapping[str, float | None]) -> float | None
         return None
     below = math.fsum(filter(None, under))
     return ratio.factor * math.fsum(filter(None, over)) / below if below else None
+
+
+def _at_end(
+    end: Callable[[Iterable[float]], float], ratio: Ratio, bounds: Mapping[str, tuple[float, float] | None]
+) -> float | None:
+    """The least (`end` is min) or the greatest figure that totals between their bounds make; None: there is none."""
+    low = {name: both and both[0] for name, both in bounds.items()}
+    high = {name: both and both[1] for name, both in bounds.items()}
+    over, under = {*ratio.over}, {*ratio.under}
+    upper, lower = (low, high) if end is min else (high, low)
+    own = {name: upper[name] for name in over - under} | {name: lower[name] for name in under - over}
+    # A total on both sides moves the figure one way or the other: both of its ends are tried.
+    found = [_of_totals(ratio, own | {name: of[name] for name in over & under}) for of in (low, high)]
+    return None if None in found else end(figure for figure in found if figure is not None)

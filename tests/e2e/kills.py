@@ -31,6 +31,8 @@ DELAY_S_MAX = 0.005
 FRESH_S = 0.05
 """A step that was seen longer ago is over."""
 SEEN_S_MAX = 20.0
+HALTED_DRAIN_S_MAX = 90.0
+"""A halted worker gets its share of all that is sent again, until the broker misses its pings: 1.5 x 30 s."""
 SEED_VARIABLE = "LOOPGAUGE_KILL_SEED"
 SLACK_S = 0.3
 """Real time that a seal, a start or a stamp may come late on a busy machine."""
@@ -87,7 +89,7 @@ class Killer:
     def halt(self, step: str, victim: str, *, by: str = "") -> None:
         """Stop a process (SIGSTOP) until the others have done its work, too; then let it go on with what it held."""
         at_ms, landed = self._hit(step, by, DELAY_S_MAX, self._victims[victim].pause)
-        self.line.drain()
+        self.line.drain(within_s=HALTED_DRAIN_S_MAX)
         self._victims[victim].resume()
         self.kills.append(Kill(f"{victim} halted", landed, at_ms, self.line.now_ms()))
         self._sightings.next(ACK, within_s=SEEN_S_MAX, by=victim)

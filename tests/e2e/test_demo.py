@@ -46,8 +46,10 @@ def test_all_six_indicators_are_what_the_meters_showed_over_a_day(day: Run) -> N
     assert end - begin >= 86_400_000 and begin % 3_600_000 == 0
     assert {indicator["id"] for indicator in day.report["indicators"]} == INDICATORS
     for indicator in day.report["indicators"]:
-        assert abs(indicator["meter_error"]) <= 0.001, indicator
-        assert abs(indicator["world_error"]) <= indicator["class_percent"] / 100, indicator
+        doubt = indicator["meter_doubt"]
+        assert doubt == 0 or (indicator["id"] == "waste_diversion" and doubt < 0.1), indicator
+        assert abs(indicator["meter_error"]) <= 0.001 + doubt, indicator
+        assert abs(indicator["world_error"]) <= indicator["class_percent"] / 100 + doubt, indicator
     assert day.wrong() == []
 
 

@@ -23,6 +23,7 @@ def _report(**changes: Any) -> dict[str, Any]:
         "unit": "%",
         "meter_truth": 42.0,
         "meter_error": 0.0,
+        "meter_doubt": 0.0,
         "world_truth": 42.1,
         "world_error": -0.002,
     }
@@ -52,6 +53,9 @@ def test_a_good_run_has_no_faults() -> None:
         ({"indicator": {"meter_error": -0.0011}}, "-0.110%"),
         ({"indicator": {"value": None, "meter_error": None}}, "there is no value"),
         ({"indicator": {"world_error": None}}, "there is no value"),
+        ({"indicator": {"meter_doubt": None}}, "there is no value"),
+        ({"indicator": {"meter_error": 0.0112, "meter_doubt": 0.01}}, "+1.120% from what the meters showed ±1.00%"),
+        ({"indicator": {"world_error": -0.026, "meter_doubt": 0.01}}, "-2.60% from the truth"),
         ({"indicator": {"world_error": 0.016}}, "+1.60% from the truth; the combined class of its meters is 1 %"),
         ({"indicator": {"world_error": -0.016}}, "-1.60% from the truth"),
         ({"history": {"missing": {"overrun": 7}}}, "history: readings are missing: 7 overrun"),
@@ -66,6 +70,12 @@ def test_each_fault_of_a_run_is_said(changes: dict[str, Any], said: str) -> None
 
 def test_a_run_that_judged_no_indicator_is_not_a_good_one() -> None:
     assert summary.faults({**_report(), "indicators": []}) == ["there is no indicator"]
+
+
+def test_what_a_scale_leaves_open_at_the_ends_of_a_period_is_no_fault_and_is_said() -> None:
+    report = _report(indicator={"meter_error": 0.0105, "world_error": -0.024, "meter_doubt": 0.01})
+    assert summary.faults(report) == []
+    assert any("(+1.050%) ±1.00%" in line for line in summary.lines(report))
 
 
 @pytest.mark.parametrize("live_seconds, faults", [(60, 1), (3600, 1), (20, 0)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulators.truth.collected import collected, one_of_each_burst
+from simulators.truth.collected import AGREE_KG, Rest, between, collected, one_of_each_burst, rests
 from simulators.truth.line import rise, unbroken
 
 MINUTE_MS = 60_000
@@ -61,3 +61,20 @@ def test_conversions_of_one_burst_are_no_rest() -> None:
     assert one_of_each_burst(burst) == [(0, 20.0), (60_000, 24.0), (120_000, 20.0)]
     assert collected(burst, emptying_kg=5.0)[-1][1] == pytest.approx(0)
     assert collected(one_of_each_burst(burst), emptying_kg=5.0) == []
+
+
+def test_between_two_levels_of_rest_a_bin_holds_something_from_one_to_the_other() -> None:
+    busy = [(n * MINUTE_MS, weight) for n, weight in enumerate([20, 20, 20, 23, 25, 27, 27, 27])]
+    found = rests(busy, emptying_kg=5.0)
+    assert [(rest.t_ms // MINUTE_MS, rest.total_kg) for rest in found] == [(1, 0.0), (2, 0.0), (6, 7.0), (7, 7.0)]
+    assert between(found, MINUTE_MS, 6 * MINUTE_MS) == (7 - AGREE_KG, 7 + AGREE_KG), "known as well as it is read"
+    assert between(found, MINUTE_MS, 4 * MINUTE_MS) == (0.0, 7 + AGREE_KG), "it was in use at the end"
+    assert between(found, 4 * MINUTE_MS, 7 * MINUTE_MS) == (0.0, 7 + AGREE_KG), "and at the begin"
+    assert between(found, 0, 9 * MINUTE_MS) == (7 - AGREE_KG, 7 + AGREE_KG), "beyond the readings the nearest counts"
+
+
+def test_what_somebody_takes_out_again_may_count_as_put_in_or_not() -> None:
+    found = rests(list(enumerate([20.0, 20.0, 23.0, 23.0, 20.0, 20.0, 21.0, 21.0])), emptying_kg=5.0)
+    assert found[-1] == Rest(7, 1.0, gone_kg=3.0)
+    assert between(found, 1, 7) == pytest.approx((1 - AGREE_KG, 4 + AGREE_KG))
+    assert between(found, 6, 7) == (0.0, 1 + AGREE_KG), "it was gone before"

@@ -85,6 +85,16 @@ def test_meters_err_and_no_further_than_their_classes_allow(truth: Truth) -> Non
     assert by_name(truth)["desalination_recovery", "south"].class_percent == pytest.approx(math.sqrt(2))
 
 
+def test_only_what_scales_showed_is_in_doubt_and_by_what_was_in_use_at_the_ends(truth: Truth) -> None:
+    for (name, area), figure in by_name(truth).items():
+        assert figure.meter_low is not None and figure.meter_high is not None and figure.meter is not None
+        doubt = figure.meter_low / figure.meter - 1, figure.meter_high / figure.meter - 1
+        if name == "waste_diversion":
+            assert -0.03 < doubt[0] < 0 < doubt[1] < 0.03, area
+        else:
+            assert doubt == (0, 0), (name, area)
+
+
 def test_the_city_and_its_only_district_agree(truth: Truth) -> None:
     figures = by_name(truth)
     for name in SOUTH:

@@ -39,6 +39,8 @@ ALL_STEPS = STEPS + EVICT_STEPS
 AT_REST = "at rest"
 FAULTS_MIN, FAULTS_MAX = 24, 36
 HOURS = (1,) * 12 + (2, 2, 3, 6)
+AGAIN_S = 30.0
+"""After so long a fault that found its victim taken looks again."""
 AIM_S_MAX = 60.0
 """So long a fault waits for the step at which it is to strike; then it strikes wherever the process is."""
 
@@ -72,6 +74,7 @@ class Aim:
     step: str
     skip: int = 0
     """How often the step is let pass before."""
+    struck: bool = False
 
     async def at(self, gateway: Gateway, begin: Callable[[], None], worker: str = "") -> None:
         """Let it begin when the gateway goes through the step, or a worker (this one, if one is named)."""
@@ -108,6 +111,7 @@ class Aim:
         if not struck.done():
             begin()
             struck.set_result(AT_REST)
+        self.struck = True
         self.storm.table[self.fault, struck.result()] += 1
 
     def _lives(self, gateway: Gateway, worker: str) -> list[Life]:
@@ -171,9 +175,19 @@ class Storm:
                 await asyncio.sleep(max(0.0, at_s - loop.time()))
                 assert not self.world.early, self.world.early[0]  # what comes after would tell no more
                 aim = Aim(self, name, step, skip=self.rng.choice(SKIPS))
-                tasks.create_task(self._faults[name](self, aim), name=name)
+                tasks.create_task(self._strike(aim), name=name)
             await asyncio.sleep(max(0.0, self.hours * 3600 - loop.time()))
         await self.world.settle(3600)
+
+    async def _strike(self, aim: Aim) -> None:
+        """Let a fault look for its victim until it has struck, or the storm is nearly over."""
+        loop = asyncio.get_running_loop()
+        while not aim.struck:
+            await self._faults[aim.fault](self, aim)
+            if loop.time() + AGAIN_S > self.hours * 3600:
+                return
+            if not aim.struck:
+                await asyncio.sleep(AGAIN_S)
 
     async def _outages(self, gateway: Gateway) -> None:
         """Hours in which nothing is confirmed, again and again: no way, or what goes one way comes too late."""

@@ -54,7 +54,7 @@ test: $(DEV)
 
 test-all: $(DEV) $(DEPLOY)
 	@sh tools/servers.sh
-	@$(PY) -m pytest -n $(JOBS) -m "chaos or slow" $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) -m "chaos or slow" --durations=20 $(ARGS)
 
 check: $(DEV) lint-deploy
 	@$(PY) -m ruff check .

@@ -11,7 +11,6 @@ from data_contract import receipt
 from data_contract.batch import Batch, Block, Body, Device
 from data_contract.reading import FieldKind
 from edge_agent.keep.evict import FieldPlan, Memory, Row, digest_of
-from ingest.tables import tables_of
 from rollups.cursor import Touch, touches
 from rollups.digested import Digested, clipped, length, whole_course
 from rollups.gather import index_of
@@ -22,6 +21,7 @@ from series_store import names
 from series_store.table import Receipt, Table
 from tests.twins.loop import run_virtual
 from tests.twins.store import StoreTwin
+from tests.unit.rollups.as_ingest import deliver
 from tests.unit.rollups.plant import GATEWAY, HOUR_MS, NOON, assets, schedule
 
 MINUTE = 60_000
@@ -52,26 +52,6 @@ def digest(number: int, seq: int) -> Batch:
     row = Row("run-1", batch.seq, batch.base_ms, 1, batch.body)
     body, _ = digest_of([row], FIELDS, Memory())
     return Batch(seq=seq, base_ms=0, body=body)
-
-
-async def deliver(store: StoreTwin, batch: Batch, at_us: int) -> None:
-    found = tables_of(GATEWAY, batch, NOON + 100 * HOUR_MS)
-    assert found.bad == []
-    assert (await store.write(found.tables)).stored
-    counts = receipt.write(receipt.of_batch(batch.body, batch.base_ms, found.stored, {}))
-    cells: dict[str, float | str | None] = {
-        names.RUN: "run-1",
-        names.SEQ: float(batch.seq),
-        names.FROM: float(batch.from_ms),
-        names.TO: float(batch.to_ms),
-        names.READINGS: float(sum(n for n, _, _ in found.stored.values())),
-        names.BAD: 0.0,
-        names.COUNTS: counts,
-    }
-    tags = ((names.GATEWAY, GATEWAY), (names.WORKER, "w1"))
-    assert (
-        await store.write([Table(names.RECEIPT, tags, tuple(cells), [at_us], [[c] for c in cells.values()], True)])
-    ).stored
 
 
 async def hours(store: StoreTwin, worker: Worker) -> Rows:

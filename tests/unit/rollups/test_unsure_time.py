@@ -28,6 +28,7 @@ from series_store import names
 from series_store.table import Receipt, SeriesKey, Table, Window
 from tests.twins.loop import run_virtual
 from tests.twins.store import StoreTwin
+from tests.unit.rollups.as_ingest import deliver
 from tests.unit.rollups.plant import GATEWAY, HOUR_MS, MIDNIGHT, NOON, RATES, TOTALS, assets, schedule, total_at
 
 MINUTE = 60_000
@@ -96,25 +97,6 @@ def sealed(seq: int, from_ms: int, to_ms: int, bounds: tuple[int, int] | None = 
         off_grid=bounds is not None,
     )
     return Batch(seq=seq, base_ms=NOON, body=body)
-
-
-async def deliver(store: StoreTwin, batch: Batch, at_us: int) -> None:
-    found = tables_of(GATEWAY, batch, NOON + 99 * DAY_MS)
-    assert found.bad == []
-    counts = wire.write(wire.of_batch(batch.body, batch.base_ms, found.stored, {}))
-    cells: dict[str, float | str | None] = {
-        names.RUN: "run-1",
-        names.SEQ: float(batch.seq),
-        names.FROM: float(batch.from_ms),
-        names.TO: float(batch.to_ms),
-        names.READINGS: float(sum(n for n, _, _ in found.stored.values())),
-        names.BAD: 0.0,
-        names.COUNTS: counts,
-    }
-    tags = ((names.GATEWAY, GATEWAY), (names.WORKER, "w1"))
-    receipt = Table(names.RECEIPT, tags, tuple(cells), [at_us], [[cell] for cell in cells.values()], True)
-    assert (await store.write(found.tables)).stored
-    assert (await store.write([receipt])).stored
 
 
 async def with_schedule(store: StoreTwin) -> None:

@@ -171,6 +171,8 @@ class Excuses:
                 number = sum(sum(causes.values()) for _, _, causes in about.counts.values())
                 if number:
                     self._counted[device].append((batch.from_ms, batch.to_ms, number))
+        for counted in self._counted.values():
+            counted.sort(key=lambda each: each[1])
 
     def rank(self, device: str, t_ms: int) -> int:
         """0: it must be there; 1: its batch counts some as missing; 2: it lies in a gap."""
@@ -178,10 +180,14 @@ class Excuses:
         return 2 if self._in_gap(t_ms, own_ms) else 1 if any(self._fitting(device, own_ms)) else 0
 
     def unexplained(self, missing: Sequence[Row]) -> list[Row]:
-        """Those that are in no gap, and more than their batch counts as missing."""
+        """Those that are in no gap, and more than their batch counts as missing.
+
+        A row near the end of a batch may be of the next one. So they come in order of time, each to the batch that
+        ends first: what then finds no place has none.
+        """
         used: Counter[tuple[str, tuple[int, int, int]]] = Counter()
         left = []
-        for row in missing:
+        for row in sorted(missing, key=lambda row: row.t_ms):
             own_ms = self._own(row.t_ms)
             if self._in_gap(row.t_ms, own_ms):
                 continue

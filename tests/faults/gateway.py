@@ -106,7 +106,7 @@ class Gateway:
     lost: set[tuple[str, int]] = field(default_factory=set)
     """(run, seq): what lay on a card that is gone or damaged."""
     gone: set[str] = field(default_factory=set)
-    """Runs of which a card was taken away with batches on it: only a person can say that these will not come."""
+    """Runs of which a card took batches along, or digests of them: only a person can say that these will not come."""
     forgot: bool = False
     """Its card is gone or damaged, and with it, it may be, which stamps were used."""
     lied: bool = False

@@ -1,6 +1,6 @@
 """One seed: three gateways and two workers through hours of faults drawn from it, then calm; the judge comes after.
 
-Each fourth seed is one of small spools and outages of hours: their oldest hours give way to digests meanwhile.
+Each fifth seed is one of small spools and outages of hours: their oldest hours give way to digests meanwhile.
 
 Every fault is aimed: it strikes at the very instant at which some process goes through a step, each pair of fault and
 step in turn over the seeds, and notes the step at which it really struck.
@@ -38,16 +38,18 @@ STEPS = GATEWAY_STEPS + WORKER_STEPS
 ALL_STEPS = STEPS + EVICT_STEPS
 AT_REST = "at rest"
 FAULTS_MIN, FAULTS_MAX = 24, 36
-HOURS = (1,) * 12 + (2, 2, 3, 6)
+HOURS = (1,) * 14 + (2, 4)
 AGAIN_S = 30.0
 """After so long a fault that found its victim taken looks again."""
-AIM_S_MAX = 60.0
+AIM_S_MAX = 240.0
 """So long a fault waits for the step at which it is to strike; then it strikes wherever the process is."""
+LOOK_S = 60.0
+"""After so long it looks whether another process has taken the place of one that it waits for."""
 
-FULL_EVERY = 4
+FULL_EVERY = 5
 """Each so manieth seed is one of full spools."""
 FULL_HOURS = (7, 8, 9)
-DAY_EVERY, DAY_HOURS, DAY_OUTAGE_S = 40, 33, (105_000.0, 120_000.0)
+DAY_EVERY, DAY_HOURS, DAY_OUTAGE_S = 80, 33, (105_000.0, 120_000.0)
 """And some of them last, in one outage, until digests of one day are merged."""
 FULL_BYTES = (95_000, 140_000)
 """Small spools: between what is full within the hour, and what holds some hours."""
@@ -105,7 +107,7 @@ class Aim:
                 if life not in lives:  # the one before has ended
                     lives.append(life)
                     life.at(self.step, strike)
-            await asyncio.wait([struck], timeout=AIM_S_MAX)
+            await asyncio.wait([struck], timeout=LOOK_S)
         for life in lives:
             life.not_at(self.step, strike)
         if not struck.done():
@@ -237,7 +239,7 @@ class Storm:
             if gateway.life not in armed:
                 armed.append(gateway.life)
                 gateway.life.at(EVICT_STEPS[0], come)
-            await asyncio.sleep(min(AIM_S_MAX, over_s - loop.time()))
+            await asyncio.sleep(min(LOOK_S, over_s - loop.time()))
         for life in armed:
             life.not_at(EVICT_STEPS[0], come)
 

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from data_contract import receipt
+from data_contract.receipt import BatchReceipt, DeviceReceipt
+from loopgauge.judge import Row
+from series_store.table import Receipt
 from tests.chaos.fleet import Fleet, shipped_broker
 from tests.chaos.plan import DISK, KINDS, STOP, STOP_S_MAX, plan
 from tests.chaos.soak import HOMES, storm
 from tests.chaos.storm import Storm
-from tests.chaos.verdict import Offsets, judge, match
+from tests.chaos.verdict import Excuses, Offsets, judge, match
 from tests.e2e.kills import STEPS
 
 SEEDS = {"sqlite": 11, "influxdb": 12}
@@ -105,3 +109,21 @@ def test_of_equal_values_the_one_that_may_be_missing_is_left_over(excused: int) 
     served = [(100_000, 0.0), (101_000, 0.0)]
     found = match(served, [(101_000, 0.0)], both_ways, lambda t_ms: int(t_ms == excused))
     assert [row.t_ms for row in found.missing] == [excused]
+
+
+def _counting(seq: int, from_ms: int, to_ms: int, missing: int) -> Receipt:
+    """The receipt of a batch in which so many readings of the meter are missing."""
+    counts = receipt.write(BatchReceipt({"meter": DeviceReceipt({"main": (9, 9 - missing, {"disk_full": missing})})}))
+    return Receipt(seq, "gw-1", "w1", "run", seq, from_ms, to_ms, 0, 0, counts)
+
+
+def test_what_a_batch_counts_as_missing_excuses_as_many_served_readings_and_no_more() -> None:
+    batches = [_counting(2, 58_000, 66_000, 2), _counting(1, 48_000, 56_000, 3)]
+    excuses = Excuses([], batches, Offsets([(0, 0)]), [])
+    # Those at 58 s may also be late answers of the first batch; it has no room for them beside its own.
+    early = [Row("meter", "b", t_ms, 1.0) for t_ms in (49_000, 50_000, 51_000)]
+    late = [Row("meter", "a", t_ms, 1.0) for t_ms in (58_000, 58_500)]
+    assert excuses.unexplained([*late, *early]) == []
+    more = Row("meter", "b", 52_000, 1.0)
+    assert excuses.unexplained([*late, *early, more]) == [more]
+    assert excuses.unexplained([Row("another", "b", 52_000, 1.0)]) != []

@@ -238,7 +238,13 @@ class Agent:
             await self._close()
 
     def _salvage(self, task: str) -> Salvage:
-        return Salvage(spool=self.spool, recovered=self._recovered, look=self.sender.look, promise=self._promise(task))
+        return Salvage(
+            spool=self.spool,
+            recovered=self._recovered,
+            look=self.sender.look,
+            promise=self._promise(task),
+            told=lambda: self.spool.has_sealed,
+        )
 
     async def _kept(self, task: str, work: Awaitable[None]) -> None:
         """Who has come to an end promises nothing more."""

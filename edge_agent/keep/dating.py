@@ -37,6 +37,13 @@ class Segment:
     low: int | None = None
     """The true base is no less than this; None where it is `base`."""
 
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Where it had to be moved on: between which the true base lies, as a clock that is trusted may be off, too."""
+        if not self.trusted or self.low is None:
+            return None
+        return self.low - OFF_MS, max(self.base, self.low + OFF_MS)
+
 
 @dataclass(frozen=True, slots=True)
 class Past:

@@ -20,10 +20,10 @@ _LOW = "coalesce(unsure_lo, guess_ms)"
 _OF_BOOT = " AND run_id IN (SELECT id FROM run WHERE boot=:boot)"
 
 
-def date(db: sqlite3.Connection, boot: str, base_ms: int, low_ms: int | None) -> None:
-    """The base of this boot is known, or is known to be no less than `low_ms` and no more than `base_ms`."""
+def date(db: sqlite3.Connection, boot: str, base_ms: int, bounds: tuple[int, int] | None) -> None:
+    """The base of this boot is known, or is known to lie within `bounds`."""
     _earlier(db, boot, base_ms, base_ms)
-    high_ms = None if low_ms is None else base_ms
+    low_ms, high_ms = bounds or (None, None)
     _set(db, (":base", ":low", ":high"), {"base": base_ms, "low": low_ms, "high": high_ms})
     _date_ends(db)
 

@@ -12,11 +12,13 @@ import contextlib
 import functools
 import logging
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent.errors import Fatal
 from edge_agent.keep import schema
 from edge_agent.keep.disk import SUSPECT, is_damage
+from edge_agent.keep.index import Spans
 from edge_agent.keep.pages import PAGE_BYTES, journal_pages
 from edge_agent.keep.wreck import Recovered, Wreck, longest
 
@@ -81,18 +83,57 @@ def _look(path: Path, db: sqlite3.Connection) -> str | None:
 
 
 def recover(path: Path) -> Recovered:
-    """Set the file aside if it is damaged; what is to be said of that, and all that is to be carried over."""
+    """Set the file aside if it is damaged; what is to be said of that, and all that is to be carried over.
+
+    It is said with the first batch. A start that ends before that one is sealed has said nothing, so the next one does.
+    """
     wrong = check(path)
-    tell = functools.partial(done, path.parent)
-    if wrong is None:
-        return Recovered(wrecks=wrecks(path), done=tell)
-    kept = set_aside(path)
-    log.error("spool: %s is damaged (%s); moved to %s, starting an empty one", path, wrong, kept.name)
+    if wrong is not None:
+        kept = set_aside(path)
+        log.error("spool: %s is damaged (%s); moved to %s, starting an empty one", path, wrong, kept.name)
     found = wrecks(path)
-    wreck = next(each for each in found if each.name == kept.name)
-    carried = wreck.readable()
-    log.warning("spool: %d batches can be read in %s; they are sent as usual", carried.count, kept.name)
-    return Recovered(wrong, wreck.missing(), longest(list(carried)), found, tell)
+    untold = _untold(found, None if wrong is not None else _newest_run(path)) if found else []
+    if not untold:
+        return Recovered(wrecks=found, done=functools.partial(done, path.parent))
+    carried = Spans(span for wreck in untold for span in wreck.readable())
+    missing = Spans(part for wreck in untold for span in wreck.missing() for part in carried.gaps(span))
+    names = ", ".join(wreck.name for wreck in untold)
+    log.warning("spool: %d batches can be read in %s; they are sent as usual", carried.count, names)
+    return Recovered(
+        what=wrong or "as an earlier start found, which ended before it could say so",
+        missing=longest(list(missing)),
+        carried=longest(list(carried)),
+        wrecks=found,
+        done=functools.partial(done, path.parent),
+    )
+
+
+def _untold(found: Sequence[Wreck], newest: str | None) -> list[Wreck]:
+    """Those of which no batch has said anything yet, oldest first; `newest`: the last run that sealed one, if known.
+
+    A run that is also in the damaged file sealed it before the damage.
+    """
+    untold: list[Wreck] = []
+    for wreck in reversed(found):
+        if newest is not None and newest not in {row.run for row in wreck.runs}:
+            break
+        untold.insert(0, wreck)
+        newest = newest or next((row.run for row in reversed(wreck.runs) if row.last), None)
+    return untold
+
+
+def _newest_run(path: Path) -> str | None:
+    """The newest run that has sealed anything, by a sound file; None where there is none, or no file yet."""
+    if not path.exists() or not path.stat().st_size:
+        return None
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        row = db.execute("SELECT run FROM run WHERE last > 0 ORDER BY id DESC LIMIT 1").fetchone()
+    except sqlite3.Error:  # the start that made the file got no further
+        return None
+    finally:
+        db.close()
+    return None if row is None else str(row[0])
 
 
 def set_aside(path: Path) -> Path:

@@ -26,13 +26,28 @@ def _none(seconds: float) -> None:
     """Nobody waits."""
 
 
+def _at_once() -> bool:
+    """There is nothing to be told."""
+    return True
+
+
 class Salvage:
     """The way of damaged files into the spool."""
 
     def __init__(
-        self, *, spool: Spool, recovered: Recovered, look: Callable[[], None], promise: Callable[[float], None] = _none
+        self,
+        *,
+        spool: Spool,
+        recovered: Recovered,
+        look: Callable[[], None],
+        promise: Callable[[float], None] = _none,
+        told: Callable[[], bool] = _at_once,
     ) -> None:
-        """`look`: called when there is more to send; `promise`: told before each wait how long it may take at most."""
+        """`look`: called when there is more to send; `promise`: told before each wait how long it may take at most.
+
+        `told`: whether the batch that tells of the damage is durable; until then the files stay where a start looks.
+        """
+        self._told = told
         self._promise = promise
         self._spool = spool
         self._recovered = recovered
@@ -42,6 +57,9 @@ class Salvage:
         """Carry over all of them; ends when that is done. Raises Fatal."""
         for wreck in self._recovered.wrecks:
             await self._carry(wreck)
+            while not self._told():
+                self._promise(STEP_S_MAX + PAUSE_S)
+                await asyncio.sleep(PAUSE_S)
             self._recovered.done(wreck.name)
             log.info("spool: what could be read of %s has been carried over", wreck.name)
 

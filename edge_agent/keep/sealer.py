@@ -199,8 +199,7 @@ class Sealer:
         body = self._interval.body(
             to, prev=self._prev, pending=pending, aside=told(self._spool.aside), off_grid=off_grid
         )
-        if segment.trusted and segment.low is not None:
-            body.unsure = (segment.low, segment.base)
+        body.unsure = segment.bounds
         alarm = any(record.kind == ALARM for record in body.records)
         row = self._as_row(body, segment, final, alarm)
         try:
@@ -273,7 +272,7 @@ class Sealer:
             segment = self._timeline.newest
         with contextlib.suppress(DiskFull):  # they wait on; the seal has said that there is no room
             if segment.trusted:
-                await self._spool.date(segment.base, segment.low)
+                await self._spool.date(segment.base, segment.bounds)
             elif self._waited_s() >= self._wait_s and segment.base + self._clock.mono_ms() >= EARLIEST_MS:
                 await self._spool.guess()
             else:

@@ -87,6 +87,8 @@ class Spool:
         """What the runs before this one leave behind for civil time."""
         self.held = Index()
         """Batches that are offered, oldest first."""
+        self.has_sealed = False
+        """This run has a batch, and with it what there was to say at its start."""
         self.oldest_ms: int | None = None
         """Civil ms at which the oldest of them ended; None while there is none. As of the last transaction."""
         self.aside: list[tuple[str, int, int, str]] = []
@@ -192,6 +194,7 @@ class Spool:
                 raise
             await self.forget(confirmed)
             await self._disk.run(insert, grows=True)
+        self.has_sealed = True
         self._drop(confirmed)
         self.held.add(self.run, sealed.seq, len(sealed.body), dated=sealed.base_ms is not None)
 
@@ -296,12 +299,12 @@ class Spool:
         self.held.sort(self._ids)
         self.aside = without(self.aside, span)
 
-    async def date(self, base_ms: int, low_ms: int | None = None) -> None:
+    async def date(self, base_ms: int, bounds: tuple[int, int] | None = None) -> None:
         """The clock has become trusted: batches of this boot get this base, those of earlier boots an estimate.
 
-        `low_ms`: the base had to be moved on from there, so that it is an estimate, too.
+        `bounds`: the base had to be moved on, so that it is an estimate, too.
         """
-        await self._set_dates(lambda db: estimate.date(db, self._boot, base_ms, low_ms))
+        await self._set_dates(lambda db: estimate.date(db, self._boot, base_ms, bounds))
 
     async def guess(self) -> None:
         """The wait for a trusted clock is over: undated batches go with what the clock said, marked as an estimate."""

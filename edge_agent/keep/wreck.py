@@ -184,7 +184,7 @@ def longest(spans: list[Span]) -> list[Span]:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What a start found of damaged spools. `what`, `missing` and `carried` are of one that was set aside just now."""
+    """What a start found of damaged spools; `what`, `missing` and `carried`: of those that no batch has told of yet."""
 
     what: str | None = None
     missing: list[Span] = field(default_factory=list)

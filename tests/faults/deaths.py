@@ -123,8 +123,8 @@ def _forgot_dates(gateway: Gateway) -> bool:
 
 async def damaged_card(storm: Storm, aim: Aim) -> None:
     """What the power cut leaves can no longer be read."""
-    with storm.some_gateway(honest=True) as gateway:
-        if gateway is None:
+    with storm.some_gateway(honest=True) as gateway, storm.alone(f"clock of {gateway.name if gateway else ''}") as free:
+        if gateway is None or not free:
             return
         await _killed(storm, aim, gateway)
         left = files(gateway.path)
@@ -140,8 +140,8 @@ async def damaged_card(storm: Storm, aim: Aim) -> None:
 
 async def new_card(storm: Storm, aim: Aim) -> None:
     """The card is replaced by an empty one."""
-    with storm.some_gateway(honest=True) as gateway:
-        if gateway is not None:
+    with storm.some_gateway(honest=True) as gateway, storm.alone(f"clock of {gateway.name if gateway else ''}") as free:
+        if gateway is not None and free:
             await _killed(storm, aim, gateway)
             put(gateway.path, {})
             _took(gateway, kept=set(), known=False)

@@ -144,3 +144,20 @@ def test_a_slot_that_the_new_time_puts_before_its_own_begin_is_not_called() -> N
     line.observe(mono_ms=9_000, civil=Civil(START_MS + 9_000 + 7_016, True), boundary=10_000, sealed_to=0)
     line.observe(mono_ms=10_000, civil=Civil(START_MS + 17_016, True), boundary=12_984, sealed_to=10_000)
     assert line.next_due(5_000, 5_001) == 12_984
+
+
+def test_a_time_that_had_to_be_moved_on_bears_bounds_with_room_for_what_a_trusted_clock_may_be_off() -> None:
+    line = timeline()
+    steps = [3_600_000 * n for n in (5, 4, 3, 2, 1, 0)]
+    for number, ahead_ms in enumerate(steps, 1):  # each time round an hour less: five tracks, and then none is free
+        begin = number * SEAL_MS
+        line.stamp(begin - 5, begin - SEAL_MS)
+        civil = Civil(START_MS + begin + ahead_ms, True)
+        line.observe(mono_ms=begin, civil=civil, boundary=begin + SEAL_MS, sealed_to=begin)
+    segment = line.newest
+    assert line.forced and segment.bounds is not None
+    low, high = segment.bounds
+    assert low <= START_MS - DRIFT_MAX_MS - STAMP_MS // 2, "its grid and a drift that is not followed"
+    assert high >= max(segment.base, START_MS + DRIFT_MAX_MS + STAMP_MS // 2)
+    assert timeline().newest.bounds is None
+    assert timeline(trusted=False).newest.bounds is None, "an estimate has its bounds from the spool"

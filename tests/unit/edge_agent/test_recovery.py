@@ -339,6 +339,77 @@ def test_a_second_damage_while_the_first_is_being_carried_over_loses_and_doubles
     asyncio.run(spool.close())
 
 
+@pytest.mark.parametrize("reached", ["nothing", "an empty file", "its own run"])
+def test_a_start_that_ends_before_its_first_batch_leaves_it_to_the_next_one_to_tell_of_the_damage(
+    path: Path, reached: str
+) -> None:
+    spoil(path, 9, bytes(PAGE_BYTES))
+    first = recovery.recover(path)
+    assert first.what is not None and first.missing and first.carried
+    if reached == "an empty file":
+        sqlite3.connect(path).close()
+    elif reached == "its own run":
+        asyncio.run(asyncio.wait_for(_open_and_die(path, first), 5))
+    second, spool = start(path)
+    assert second.what == "as an earlier start found, which ended before it could say so"
+    assert (second.missing, second.carried) == (first.missing, first.carried)
+    assert spool.previous is not None and spool.previous.run == LATER
+    assert set(rows(path)) == named(first.carried)
+
+
+async def _open_and_die(path: Path, recovered: Recovered) -> None:
+    spool = await begin(path, "d" * 32, wrecks=recovered.wrecks)
+    await spool.close()
+
+
+def test_what_one_batch_has_told_of_is_not_told_again(path: Path) -> None:
+    spoil(path, 9, bytes(PAGE_BYTES))
+
+    async def main() -> None:
+        spool = await begin(path, NOW, wrecks=recovery.recover(path).wrecks)
+        await spool.seal(sealed(1, random.Random(1)), [])
+        await spool.close()
+
+    asyncio.run(main())
+    again = recovery.recover(path)
+    assert (again.what, again.missing, again.carried) == (None, [], [])
+    assert len(again.wrecks) == 1, "it is still to be carried over"
+
+
+def test_two_damages_before_the_first_batch_are_told_together(path: Path) -> None:
+    before = set(rows(path))
+    spoil(path, 9, bytes(PAGE_BYTES))
+    first = recovery.recover(path)
+    asyncio.run(_open_and_die(path, first))
+    path.write_bytes(b"no database at all")
+    path.with_name(f"{path.name}-wal").unlink(missing_ok=True)
+    both = recovery.recover(path)
+    assert [wreck.name for wreck in both.wrecks] == ["spool.db.damaged-1", "spool.db.damaged-2"]
+    assert both.carried == first.carried
+    assert before - named(both.carried) <= named(both.missing)
+    start(path)
+    assert set(rows(path)) == named(first.carried)
+
+
+def test_a_damaged_file_stays_where_a_start_looks_until_its_loss_has_been_told(path: Path) -> None:
+    spoil(path, 9, bytes(PAGE_BYTES))
+    recovered = recovery.recover(path)
+
+    async def main() -> None:
+        spool = await begin(path, NOW, wrecks=recovered.wrecks)
+        salvage = Salvage(spool=spool, recovered=recovered, look=lambda: None, told=lambda: spool.has_sealed)
+        task = asyncio.create_task(salvage.run())
+        await asyncio.sleep(60)
+        assert set(spool.held) and not task.done()
+        assert path.with_name("spool.db.damaged-1").exists()
+        await spool.seal(sealed(1, random.Random(1)), [])
+        await asyncio.wait_for(task, 5)
+        assert path.with_name("spool.db.damaged-1.done").exists()
+        await spool.close()
+
+    run_virtual(main())
+
+
 def test_carrying_over_waits_where_there_is_no_room_for_both(path: Path) -> None:
     spoil(path, 0, bytes(PAGE_BYTES))
     recovered = recovery.recover(path)

@@ -111,7 +111,14 @@ class Agent:
             self._plans[OWN] = [own_device.plan(config.health_every_s)]
         bounded(self.schedule)
         fields, boot = fields_of(devices, self._plans.values()), ports.clock.boot
-        self.spool = Spool(disk=ports.disk, run=self.run_id, boot=boot, wrecks=recovered.wrecks, fields=fields)
+        self.spool = Spool(
+            disk=ports.disk,
+            run=self.run_id,
+            boot=boot,
+            wrecks=recovered.wrecks,
+            told=recovered.tells,
+            fields=fields,
+        )
         self.flight = Flight(rng=ports.rng)
         own = {GATEWAY_DEVICE} if config.health_every_s else set()
         self._lanes = Lanes(run=self.run_id)
@@ -243,7 +250,7 @@ class Agent:
             recovered=self._recovered,
             look=self.sender.look,
             promise=self._promise(task),
-            told=lambda: self.spool.has_sealed,
+            told=lambda: self.spool.has_sealed or not self._recovered.tells,
         )
 
     async def _kept(self, task: str, work: Awaitable[None]) -> None:

@@ -70,6 +70,8 @@ def _take_over(db: sqlite3.Connection, wrecks: Sequence[Wreck]) -> tuple[dict[st
     names = {wreck.name for wreck in wrecks}
     found = dict(db.execute("SELECT file, page FROM salvage"))
     db.executemany("DELETE FROM salvage WHERE file=?", [(file,) for file in found if file not in names])
+    _make_told(db)
+    db.executemany("DELETE FROM told WHERE file=?", [(file,) for file in told_of(db) if file not in names])
     salvaged = {file: page for file, page in found.items() if file in names}
     # Once each: a run that is done with must not come back as the newest.
     fresh = [wreck for wreck in wrecks if wreck.name not in salvaged]
@@ -87,6 +89,23 @@ def _take_over(db: sqlite3.Connection, wrecks: Sequence[Wreck]) -> tuple[dict[st
         for span in wreck.readable(salvaged[wreck.name]):
             adrift.add(span)
     return salvaged, adrift
+
+
+def _make_told(db: sqlite3.Connection) -> None:
+    # A single column and no index: what is read page by page out of a damaged file must not take it for another table.
+    db.execute("CREATE TABLE IF NOT EXISTS told (file TEXT NOT NULL)")
+
+
+def told(db: sqlite3.Connection, files: Sequence[str]) -> None:
+    """A batch that is being sealed tells of these damaged spools."""
+    db.executemany("INSERT INTO told (file) VALUES (?)", [(file,) for file in files])
+
+
+def told_of(db: sqlite3.Connection) -> frozenset[str]:
+    """The damaged spools of which a batch has told."""
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE type='table' AND name='told'").fetchone() is None:
+        return frozenset()  # of a version that did not note it, or of a start that got no further than the file
+    return frozenset(file for (file,) in db.execute("SELECT file FROM told"))
 
 
 def _drop_runs(db: sqlite3.Connection, *, keep: set[str]) -> None:

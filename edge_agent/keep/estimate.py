@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from data_contract.batch import Span
 from data_contract.reading import EARLIEST_MS
 from edge_agent.keep.batch_row import crc_when_dated
+from edge_agent.keep.dating import OFF_MS
 from edge_agent.keep.passes import LATEST, STAMP_MS
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _OF_BOOT = " AND run_id IN (SELECT id FROM run WHERE boot=:boot)"
 
 def date(db: sqlite3.Connection, boot: str, base_ms: int, bounds: tuple[int, int] | None) -> None:
     """The base of this boot is known, or is known to lie within `bounds`."""
-    _earlier(db, boot, base_ms, base_ms)
+    _earlier(db, boot, base_ms, bounds[1] if bounds else base_ms + OFF_MS)
     low_ms, high_ms = bounds or (None, None)
     _set(db, (":base", ":low", ":high"), {"base": base_ms, "low": low_ms, "high": high_ms})
     _date_ends(db)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent.errors import Fatal
 from edge_agent.keep import schema
+from edge_agent.keep.beginning import told_of
 from edge_agent.keep.disk import SUSPECT, is_damage
 from edge_agent.keep.index import Spans
 from edge_agent.keep.pages import PAGE_BYTES, journal_pages
@@ -35,11 +36,17 @@ def check(path: Path) -> str | None:
 
     Raises Fatal where it is no file, cannot be had, or was written by a newer version; then nothing of it has changed.
     """
+    return _inspect(path)[0]
+
+
+def _inspect(path: Path) -> tuple[str | None, frozenset[str]]:
+    """What `check` says, and of which damaged spools a sound file has told."""
+    told: frozenset[str] = frozenset()
     if path.exists() and not path.is_file():
         raise Fatal(f"spool.file: {path} is no file; move it away, or name another one")
     if not path.exists() or not path.stat().st_size:
         path.with_name(path.name + SUSPECT).unlink(missing_ok=True)  # of a file that has been set aside
-        return None
+        return None, told
     beside = {part: path.with_name(path.name + part).exists() for part in _PARTS}
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -47,6 +54,7 @@ def check(path: Path) -> str | None:
             if refused := schema.refusal(db.execute("PRAGMA user_version").fetchone()[0]):
                 raise Fatal(refused)
             wrong = _noted(path) or _look(path, db)
+            told = told_of(db) if wrong is None else told
         finally:
             db.close()
     except sqlite3.Error as error:
@@ -57,7 +65,7 @@ def check(path: Path) -> str | None:
         for part, was_there in beside.items():
             if not was_there:  # reading makes them, and a file that is refused is to stay as it was
                 path.with_name(path.name + part).unlink(missing_ok=True)
-    return wrong
+    return wrong, told
 
 
 def _noted(path: Path) -> str | None:
@@ -87,57 +95,30 @@ def recover(path: Path) -> Recovered:
 
     It is said with the first batch. A start that ends before that one is sealed has said nothing, so the next one does.
     """
-    wrong = check(path)
+    wrong, told = _inspect(path)
     if wrong is not None:
         kept = set_aside(path)
         log.error("spool: %s is damaged (%s); moved to %s, starting an empty one", path, wrong, kept.name)
     found = wrecks(path)
-    untold = _untold(found, None if wrong is not None else _newest_run(path)) if found else []
-    if not untold:
+    tells = [wreck.name for wreck in found if wreck.name not in told]
+    if not tells:
         return Recovered(wrecks=found, done=functools.partial(done, path.parent))
-    carried = Spans(span for wreck in untold for span in wreck.readable())
-    missing = Spans(part for wreck in untold for span in wreck.missing() for part in carried.gaps(span))
-    names = ", ".join(wreck.name for wreck in untold)
+    carried = Spans(span for wreck in found for span in wreck.readable())
+    missing = Spans(part for wreck in found for span in wreck.missing() for part in carried.gaps(span))
+    names = ", ".join(wreck.name for wreck in found)
     log.warning("spool: %d batches can be read in %s; they are sent as usual", carried.count, names)
     return Recovered(
         what=wrong or "as an earlier start found, which ended before it could say so",
         missing=longest(list(missing)),
         carried=longest(list(carried)),
+        tells=tells,
         wrecks=found,
         done=functools.partial(done, path.parent),
     )
 
 
-def _untold(found: Sequence[Wreck], newest: str | None) -> list[Wreck]:
-    """Those of which no batch has said anything yet, oldest first; `newest`: the last run that sealed one, if known.
-
-    A run that is also in the damaged file sealed it before the damage.
-    """
-    untold: list[Wreck] = []
-    for wreck in reversed(found):
-        if newest is not None and newest not in {row.run for row in wreck.runs}:
-            break
-        untold.insert(0, wreck)
-        newest = newest or next((row.run for row in reversed(wreck.runs) if row.last), None)
-    return untold
-
-
-def _newest_run(path: Path) -> str | None:
-    """The newest run that has sealed anything, by a sound file; None where there is none, or no file yet."""
-    if not path.exists() or not path.stat().st_size:
-        return None
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        row = db.execute("SELECT run FROM run WHERE last > 0 ORDER BY id DESC LIMIT 1").fetchone()
-    except sqlite3.Error:  # the start that made the file got no further
-        return None
-    finally:
-        db.close()
-    return None if row is None else str(row[0])
-
-
 def set_aside(path: Path) -> Path:
-    """Rename a damaged spool and its journal to the first free `<name>.damaged-N`, and say where it lies now.
+    """Rename a damaged spool and its journal to the next `<name>.damaged-N`, and say where it lies now.
 
     The journal goes first, since SQLite would play one that is left behind into the next spool; and the note is there
     before, so that the next start goes on where a power cut ends this one.
@@ -145,10 +126,11 @@ def set_aside(path: Path) -> Path:
     note = path.with_name(path.name + SUSPECT)
     if not note.exists():
         note.write_text("set aside\n", "utf-8")
-    taken = {each.name.partition(DONE)[0] for each in path.parent.glob(f"{path.name}{DAMAGED}*")}
-    number = 1
-    while (target := path.with_name(f"{path.name}{DAMAGED}{number}")).name in taken:
-        number += 1
+    beside = path.parent.glob(f"{path.name}{DAMAGED}*")
+    numbers = [re.match(r"\d+", each.name.removeprefix(path.name + DAMAGED)) for each in beside]
+    # Behind all others, also where one before them has gone: the number tells which is newer.
+    number = 1 + max((int(found[0]) for found in numbers if found), default=0)
+    target = path.with_name(f"{path.name}{DAMAGED}{number}")
     for part in reversed(_PARTS):
         if (here := path.with_name(path.name + part)).exists():
             here.rename(target.with_name(target.name + part))

@@ -199,7 +199,6 @@ class Sealer:
         body = self._interval.body(
             to, prev=self._prev, pending=pending, aside=told(self._spool.aside), off_grid=off_grid
         )
-        body.unsure = segment.bounds
         alarm = any(record.kind == ALARM for record in body.records)
         row = self._as_row(body, segment, final, alarm)
         try:
@@ -244,6 +243,7 @@ class Sealer:
         if alarm:
             this = self._spool.run, self._seq + 1, self._seq + 1
             memory[HELD] = write_held([*self._alarms(), this])
+        low_ms, high_ms = segment.bounds or (None if segment.trusted else segment.low, None)
         return Sealed(
             seq=self._seq + 1,
             base_ms=segment.base if segment.trusted else None,
@@ -252,7 +252,8 @@ class Sealer:
             body=write_body(body),
             clean=final,
             backsteps=segment.backsteps,
-            low_ms=None if segment.trusted else segment.low,
+            low_ms=low_ms,
+            high_ms=high_ms,
             # What has not changed is not written again: a card wears by the page.
             memory={device: text for device, text in memory.items() if self._remembered.get(device) != text},
         )

@@ -56,7 +56,9 @@ class Sealed:
     clean: bool = False
     backsteps: int = 0
     low_ms: int | None = None
-    """While there is no base: it is going to be no less than this."""
+    """The true base is no less than this; None where it is `base_ms`."""
+    high_ms: int | None = None
+    """Nor more than this; None while there is no base."""
     memory: Mapping[str, str] = field(default_factory=dict)
     """By device: what it must still know after a power cut."""
 
@@ -65,10 +67,17 @@ class Spool:
     """The batches of this run and of those before it."""
 
     def __init__(
-        self, *, disk: Disk, run: str, boot: str, wrecks: Sequence[Wreck] = (), fields: Fields | None = None
+        self,
+        *,
+        disk: Disk,
+        run: str,
+        boot: str,
+        wrecks: Sequence[Wreck] = (),
+        told: Sequence[str] = (),
+        fields: Fields | None = None,
     ) -> None:
-        """`wrecks`: damaged spools whose rows are to be carried over, oldest first; `fields`: how those of this run are
-        read, for when they must be given up.
+        """`wrecks`: damaged spools whose rows are to be carried over, oldest first; `told`: names of those of which the
+        first batch tells; `fields`: how those of this run are read, for when they must be given up.
         """
         self._disk = disk
         self._fields = fields or {}
@@ -77,6 +86,7 @@ class Spool:
         """Batches that are just giving way to a digest: not to be sent."""
         self._boot = boot
         self._wrecks = wrecks
+        self._tells = told
         self._adrift = Spans()
         """What can still be read in them and has not been carried over."""
         self.salvaged: dict[str, int] = {}
@@ -173,7 +183,7 @@ class Spool:
 
         def insert(db: sqlite3.Connection) -> None:
             run_id = self._ids[self.run]
-            at = (sealed.base_ms, sealed.guess_ms, sealed.low_ms, None)
+            at = (sealed.base_ms, sealed.guess_ms, sealed.low_ms, sealed.high_ms)
             self._insert(db, BatchRow(self.run, sealed.seq, *at, None, sealed.body))
             to_ms = None if sealed.base_ms is None else sealed.to_ms
             db.execute(
@@ -181,6 +191,8 @@ class Spool:
                 (sealed.seq, to_ms, sealed.clean, sealed.backsteps, run_id),
             )
             db.executemany("INSERT OR REPLACE INTO memory (device, text) VALUES (?, ?)", sealed.memory.items())
+            if not self.has_sealed:
+                beginning.told(db, self._tells)
             self._date_oldest(db, oldest)
 
         def work(db: sqlite3.Connection) -> None:

@@ -184,9 +184,11 @@ def longest(spans: list[Span]) -> list[Span]:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What a start found of damaged spools; `what`, `missing` and `carried`: of those that no batch has told of yet."""
+    """What a start found of damaged spools. `what` is None where batches have told of all of them."""
 
     what: str | None = None
+    tells: Sequence[str] = ()
+    """Names of those of which the first batch is the first to tell."""
     missing: list[Span] = field(default_factory=list)
     carried: list[Span] = field(default_factory=list)
     wrecks: Sequence[Wreck] = ()

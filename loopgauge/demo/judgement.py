@@ -90,15 +90,10 @@ def _compared(line: dict[str, Any], true: TrueFigure) -> dict[str, Any]:
         "from": line.get("from_utc"),
         "to": line.get("to_utc"),
         "meter_truth": true.meter,
-        "meter_doubt": _doubt(true),
+        "meter_low": true.meter_low,
+        "meter_high": true.meter_high,
         "meter_error": relative_error(value, true.meter),
         "world_truth": true.world,
         "world_error": relative_error(value, true.world),
         "class_percent": true.class_percent,
     }
-
-
-def _doubt(true: TrueFigure) -> float | None:
-    """How far, relative to its figure, what the meters showed may be from what they weighed; None: it is open."""
-    low, high = (relative_error(end, true.meter) for end in (true.meter_low, true.meter_high))
-    return None if low is None or high is None else max(abs(low), abs(high))

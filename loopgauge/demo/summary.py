@@ -44,16 +44,18 @@ def faults(report: Mapping[str, Any]) -> list[str]:
 
 def _faults_of_indicator(indicator: Mapping[str, Any], live_s: float, simulated_s: float) -> Iterator[str]:
     name = f"{indicator['id']} ({indicator['area']})"
-    of_meters, of_world, doubt = (indicator[key] for key in ("meter_error", "world_error", "meter_doubt"))
+    value, of_world = indicator["value"], indicator["world_error"]
+    low, high = indicator["meter_low"], indicator["meter_high"]
     error_max = ERROR_MAX * max(1.0, LIVE_S_MIN / max(1.0, live_s))
     if simulated_s < EVENTFUL.get(indicator["id"], 0.0):
         return
-    if of_meters is None or of_world is None or doubt is None:
+    if value is None or low is None or high is None or indicator["meter_error"] is None or of_world is None:
         yield f"{name}: there is no value"
         return
-    if abs(of_meters) > error_max + doubt:
-        yield f"{name}: {of_meters:+.3%} from what the meters showed{_give_or_take(doubt)}"
-    if abs(of_world) > CLASSES_MAX * indicator["class_percent"] / 100 + error_max + doubt:
+    if not low * (1 - error_max) <= value <= high * (1 + error_max):
+        yield f"{name}: {indicator['meter_error']:+.3%} from what the meters showed{_from_to(indicator)}"
+    open_ = max(high - indicator["meter_truth"], indicator["meter_truth"] - low) / indicator["meter_truth"]
+    if abs(of_world) > CLASSES_MAX * indicator["class_percent"] / 100 + error_max + open_:
         combined = indicator["class_percent"]
         yield f"{name}: {of_world:+.2%} from the truth; the combined class of its meters is {combined:.3g} %"
 
@@ -98,7 +100,7 @@ def _row(indicator: Mapping[str, Any]) -> tuple[str, ...]:
         indicator["area_title"],
         "none" if indicator["value"] is None else f"{indicator['value']:.5g} {unit}",
         "-" if target is None else f"{target:g} {unit}",
-        _beside(indicator["meter_truth"], indicator["meter_error"], 3) + _give_or_take(indicator["meter_doubt"]),
+        _beside(indicator["meter_truth"], indicator["meter_error"], 3) + _from_to(indicator),
         _beside(indicator["world_truth"], indicator["world_error"], 2),
     )
 
@@ -110,9 +112,10 @@ def _beside(truth: float | None, error: float | None, digits: int) -> str:
     return f"{truth:.5g}" if error is None else f"{truth:.5g} ({error:+.{digits}%})"
 
 
-def _give_or_take(doubt: float | None) -> str:
-    """What a scale leaves open at the ends of a period, while its bin is in use."""
-    return f" ±{doubt:.2%}" if doubt else ""
+def _from_to(indicator: Mapping[str, Any]) -> str:
+    """Between which figures a scale leaves it, as its bin was in use at the ends of the period."""
+    low, high = indicator["meter_low"], indicator["meter_high"]
+    return "" if low is None or high is None or low == high else f", {low:.4g} to {high:.4g}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

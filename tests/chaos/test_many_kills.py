@@ -11,7 +11,7 @@ from tests.e2e.aims import aimed_line
 from tests.e2e.kills import STEPS, Killer, finish, seed_of_run
 from tests.e2e.servers import InfluxServer, MosquittoServer
 
-ROUNDS = 3
+ROUNDS = 2
 """Each victim in each step so many times."""
 
 

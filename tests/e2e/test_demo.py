@@ -46,10 +46,11 @@ def test_all_six_indicators_are_what_the_meters_showed_over_a_day(day: Run) -> N
     assert end - begin >= 86_400_000 and begin % 3_600_000 == 0
     assert {indicator["id"] for indicator in day.report["indicators"]} == INDICATORS
     for indicator in day.report["indicators"]:
-        doubt = indicator["meter_doubt"]
-        assert doubt == 0 or (indicator["id"] == "waste_diversion" and doubt < 0.1), indicator
-        assert abs(indicator["meter_error"]) <= 0.001 + doubt, indicator
-        assert abs(indicator["world_error"]) <= indicator["class_percent"] / 100 + doubt, indicator
+        low, high, shown = (indicator[f"meter_{of}"] for of in ("low", "high", "truth"))
+        open_ = (high - low) / shown
+        assert open_ == 0 or (indicator["id"] == "waste_diversion" and open_ < 0.15), indicator
+        assert low * 0.999 <= indicator["value"] <= high * 1.001, indicator
+        assert abs(indicator["world_error"]) <= indicator["class_percent"] / 100 + open_, indicator
     assert day.wrong() == []
 
 

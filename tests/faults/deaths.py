@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_agent.config import EdgeConfig
 from edge_agent.keep import recovery
 from edge_agent.keep.wreck import Wreck
-from tests.faults.gateway import Gateway, body_of, replaced
+from tests.faults.gateway import Gateway
 from tests.faults.storm import Aim, Fault, Storm
 from tests.twins.clock import civil_ms
 from tests.twins.disk import files, put
@@ -108,8 +108,7 @@ def _took(gateway: Gateway, *, kept: set[tuple[str, int]], known: bool) -> None:
     held = gateway.disk.held - kept
     gateway.lost |= held
     if not known:
-        told = [replaced(body_of(gateway.sealed[key].body)) for key in held]
-        gateway.gone |= {run for run, _ in held.union(*told)}
+        gateway.gone |= held
 
 
 def _forgot_dates(gateway: Gateway) -> bool:

@@ -94,6 +94,8 @@ class Digests:
         if self._gateway.sealed[key].base_ms != 0 or any(self._base(other) is None for other in batches):
             yield "it has a base, or stands in for what has none"
             return
+        if unsure := [other for other in batches if self._gateway.sealed[other].unsure]:
+            yield f"it stands in for {sorted(unsure)[:3]}, whose time is an estimate, and does not say so"
         if _counts([body]) != _counts(batches.values()):
             yield f"it counts {_counts([body])} instead of {_counts(batches.values())}"
         base = {other: self._base(other) or 0 for other in batches}

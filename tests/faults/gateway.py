@@ -105,8 +105,8 @@ class Gateway:
     """Every device that was ever on its bus."""
     lost: set[tuple[str, int]] = field(default_factory=set)
     """(run, seq): what lay on a card that is gone or damaged."""
-    gone: set[str] = field(default_factory=set)
-    """Runs of which a card took batches along, or digests of them: only a person can say that these will not come."""
+    gone: set[tuple[str, int]] = field(default_factory=set)
+    """(run, seq): what a card took along: only a person can say that it will not come."""
     forgot: bool = False
     """Its card is gone or damaged, and with it, it may be, which stamps were used."""
     lied: bool = False

@@ -294,7 +294,12 @@ async def ledgers(world: World) -> list[str]:
     for gateway in world.gateways:
         ledger = await audit(world.store, gateway.name, now_ms=civil_ms(), days=Days(zone=UTC))
         # What lay on a card that somebody took away stays unexplained until that somebody says so.
-        taken = [finding for finding in ledger.unexplained if finding.run in gateway.gone]
+        with_it = gateway.gone | Digests(gateway).given_up(gateway.gone)
+        taken = [
+            finding
+            for finding in ledger.unexplained
+            if all((finding.run, seq) in with_it for seq in range(finding.first, finding.last + 1))
+        ]
         rest = [finding for finding in ledger.unexplained if finding not in taken]
         found += [f"{gateway.name}: {finding}" for finding in (*rest, *ledger.surplus)]
         if not ledger.adds_up and not found and not taken:

@@ -18,6 +18,8 @@ SOAK = range(10, 110)
 SOAK_LEAST = 100
 """So many seeds are run, however slow the machine is."""
 SOAK_S_MAX = 280.0
+UNSTRUCK_MAX = 2
+"""Faults of one seed that may find no victim before the storm is over."""
 SLOW_SEALED = 500
 """Values an hour where gateways sample each minute and their spools are full."""
 
@@ -33,7 +35,7 @@ def must_hold(ran: Ran) -> None:
     assert not ran.wrong, f"replay with: make faults SEED={ran.seed}\n" + "\n".join(ran.wrong)
     assert ran.sums["sealed"] > (SLOW_SEALED if ran.full else 1000) * ran.hours
     assert bool(ran.sums["evicted"]) == ran.full
-    assert ran.table.total() >= FAULTS_MIN // 2
+    assert ran.table.total() >= FAULTS_MIN - UNSTRUCK_MAX
 
 
 @pytest.mark.parametrize("seed", chosen())

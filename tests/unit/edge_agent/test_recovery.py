@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import random
+import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -91,7 +92,7 @@ def start(path: Path, *, run: str = NOW) -> tuple[Recovered, Spool]:
     recovered = recovery.recover(path)
 
     async def main() -> Spool:
-        spool = await begin(path, run, wrecks=recovered.wrecks)
+        spool = await begin(path, run, wrecks=recovered.wrecks, told=recovered.tells)
         await Salvage(spool=spool, recovered=recovered, look=lambda: None).run()
         return spool
 
@@ -296,7 +297,7 @@ def test_carrying_over_goes_on_after_a_kill_and_brings_nothing_twice(path: Path)
     wrecks = recovered.wrecks
 
     async def some() -> set[tuple[str, int]]:
-        spool = await begin(path, NOW, wrecks=wrecks)
+        spool = await begin(path, NOW, wrecks=wrecks, told=recovered.tells)
         pending = named(spool.pending([]))
         assert pending == set(before), "until they are carried over the cloud would miss them"
         await spool.carry(wrecks[0], 0, 40)
@@ -358,22 +359,50 @@ def test_a_start_that_ends_before_its_first_batch_leaves_it_to_the_next_one_to_t
 
 
 async def _open_and_die(path: Path, recovered: Recovered) -> None:
-    spool = await begin(path, "d" * 32, wrecks=recovered.wrecks)
+    spool = await begin(path, secrets.token_hex(16), wrecks=recovered.wrecks, told=recovered.tells)
     await spool.close()
+
+
+async def _seal_one(path: Path, recovered: Recovered, *, carry: bool = False) -> None:
+    spool = await begin(path, NOW, wrecks=recovered.wrecks, told=recovered.tells)
+    if carry:
+        await spool.carry(recovered.wrecks[0], 0, recovered.wrecks[0].pages // 2)
+    await spool.seal(sealed(1, random.Random(1)), [])
+    await spool.close()
+
+
+def garble(path: Path) -> None:
+    """Nothing of it can be read any more."""
+    path.write_bytes(b"no database at all")
+    path.with_name(f"{path.name}-wal").unlink(missing_ok=True)
 
 
 def test_what_one_batch_has_told_of_is_not_told_again(path: Path) -> None:
     spoil(path, 9, bytes(PAGE_BYTES))
-
-    async def main() -> None:
-        spool = await begin(path, NOW, wrecks=recovery.recover(path).wrecks)
-        await spool.seal(sealed(1, random.Random(1)), [])
-        await spool.close()
-
-    asyncio.run(main())
+    asyncio.run(_seal_one(path, recovery.recover(path)))
     again = recovery.recover(path)
-    assert (again.what, again.missing, again.carried) == (None, [], [])
+    assert (again.what, again.missing, again.carried, again.tells) == (None, [], [], ())
     assert len(again.wrecks) == 1, "it is still to be carried over"
+
+
+def test_a_digest_is_no_batch_that_tells_of_a_damage(path: Path) -> None:
+    spoil(path, 9, bytes(PAGE_BYTES))
+    first = recovery.recover(path)
+
+    async def evict_and_die() -> None:
+        spool = await begin(path, NOW, wrecks=first.wrecks, told=first.tells)
+        await spool.carry(first.wrecks[0], 0, first.wrecks[0].pages)
+        # What only an eviction writes: a row of this run, and its number.
+        await spool.forget([(OLD, 1, 1)])
+        await spool.close()
+        db = sqlite3.connect(path)
+        db.execute("UPDATE run SET last=1 WHERE run=?", (NOW,))
+        db.commit()
+        db.close()
+
+    asyncio.run(evict_and_die())
+    second = recovery.recover(path)
+    assert second.what is not None and (second.missing, second.carried) == (first.missing, first.carried)
 
 
 def test_two_damages_before_the_first_batch_are_told_together(path: Path) -> None:
@@ -381,14 +410,34 @@ def test_two_damages_before_the_first_batch_are_told_together(path: Path) -> Non
     spoil(path, 9, bytes(PAGE_BYTES))
     first = recovery.recover(path)
     asyncio.run(_open_and_die(path, first))
-    path.write_bytes(b"no database at all")
-    path.with_name(f"{path.name}-wal").unlink(missing_ok=True)
-    both = recovery.recover(path)
-    assert [wreck.name for wreck in both.wrecks] == ["spool.db.damaged-1", "spool.db.damaged-2"]
-    assert both.carried == first.carried
-    assert before - named(both.carried) <= named(both.missing)
+    garble(path)
+    for _ in range(3):
+        both = recovery.recover(path)
+        assert [wreck.name for wreck in both.wrecks] == list(both.tells) == ["spool.db.damaged-1", "spool.db.damaged-2"]
+        assert both.what is not None and both.carried == first.carried
+        assert before - named(both.carried) <= named(both.missing)
+        asyncio.run(_open_and_die(path, both))
     start(path)
     assert set(rows(path)) == named(first.carried)
+
+
+def test_a_later_damage_calls_nothing_missing_that_an_earlier_file_still_has(path: Path) -> None:
+    spoil(path, 9, bytes(PAGE_BYTES))
+    first = recovery.recover(path)
+    asyncio.run(_seal_one(path, first, carry=True))
+    garble(path)
+    second = recovery.recover(path)
+    assert second.what is not None and second.tells == ["spool.db.damaged-1", "spool.db.damaged-2"]
+    assert named(first.carried) <= named(second.carried)
+    assert not named(first.carried) & named(second.missing)
+
+
+def test_the_number_of_a_damaged_file_tells_which_is_newer_also_where_one_before_it_has_gone(path: Path) -> None:
+    for name in ("spool.db.damaged-2.done", "spool.db.damaged-3"):
+        path.with_name(name).write_bytes(b"")
+    garble(path)
+    recovery.recover(path)
+    assert path.with_name("spool.db.damaged-4").exists()
 
 
 def test_a_damaged_file_stays_where_a_start_looks_until_its_loss_has_been_told(path: Path) -> None:

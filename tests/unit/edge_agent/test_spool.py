@@ -17,6 +17,7 @@ from data_contract.batch import Span
 from data_contract.reading import FieldKind
 from edge_agent.errors import Damaged, DiskFull, Fatal
 from edge_agent.keep import recovery
+from edge_agent.keep.dating import OFF_MS
 from edge_agent.keep.disk import PAGE_BYTES, FileDisk, configure, transact
 from edge_agent.keep.estimate import UNKNOWN_MS
 from edge_agent.keep.evict import FieldPlan
@@ -257,7 +258,7 @@ def test_batches_of_this_boot_get_the_trusted_base_and_those_of_an_earlier_boot_
         await second.date(900_000)
         assert all(held.dated for held in second.held.values())
         found = rows(path)
-        assert found[RUNS[0], 1][:3] == (889_999, 7, 890_000), "as late as it can be: nobody lived in 1970"
+        assert found[RUNS[0], 1][:3] == (889_999, 7, 890_000 + OFF_MS), "as late as it can be: nobody lived in 1970"
         assert found[RUNS[1], 1][:3] == (900_000, None, None)
         await second.date(1)
         await second.guess()

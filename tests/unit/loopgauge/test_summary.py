@@ -23,7 +23,8 @@ def _report(**changes: Any) -> dict[str, Any]:
         "unit": "%",
         "meter_truth": 42.0,
         "meter_error": 0.0,
-        "meter_doubt": 0.0,
+        "meter_low": 42.0,
+        "meter_high": 42.0,
         "world_truth": 42.1,
         "world_error": -0.002,
     }
@@ -49,13 +50,20 @@ def test_a_good_run_has_no_faults() -> None:
         ({"readings": {"missing": {"unexplained": -1}}}, "-1 unexplained"),
         ({"readings": {"duplicates": 2}}, "2 stored readings were never served"),
         ({"readings": {"delivered": 0}}, "no reading was delivered"),
-        ({"indicator": {"meter_error": 0.0011}}, "+0.110%"),
-        ({"indicator": {"meter_error": -0.0011}}, "-0.110%"),
+        ({"indicator": {"value": 42.0462, "meter_error": 0.0011}}, "+0.110%"),
+        ({"indicator": {"value": 41.9538, "meter_error": -0.0011}}, "-0.110%"),
         ({"indicator": {"value": None, "meter_error": None}}, "there is no value"),
         ({"indicator": {"world_error": None}}, "there is no value"),
-        ({"indicator": {"meter_doubt": None}}, "there is no value"),
-        ({"indicator": {"meter_error": 0.0112, "meter_doubt": 0.01}}, "+1.120% from what the meters showed ±1.00%"),
-        ({"indicator": {"world_error": -0.026, "meter_doubt": 0.01}}, "-2.60% from the truth"),
+        ({"indicator": {"meter_low": None}}, "there is no value"),
+        (
+            {"indicator": {"value": 42.4, "meter_error": 0.0095, "meter_low": 41.0, "meter_high": 42.2}},
+            "+0.950% from what the meters showed, 41 to 42.2",
+        ),
+        (
+            {"indicator": {"value": 41.6, "meter_error": -0.0095, "meter_low": 41.8, "meter_high": 43.0}},
+            "-0.950% from what the meters showed, 41.8 to 43",
+        ),
+        ({"indicator": {"world_error": -0.026, "meter_low": 41.58, "meter_high": 42.1}}, "-2.60% from the truth"),
         ({"indicator": {"world_error": 0.016}}, "+1.60% from the truth; the combined class of its meters is 1 %"),
         ({"indicator": {"world_error": -0.016}}, "-1.60% from the truth"),
         ({"history": {"missing": {"overrun": 7}}}, "history: readings are missing: 7 overrun"),
@@ -73,20 +81,23 @@ def test_a_run_that_judged_no_indicator_is_not_a_good_one() -> None:
 
 
 def test_what_a_scale_leaves_open_at_the_ends_of_a_period_is_no_fault_and_is_said() -> None:
-    report = _report(indicator={"meter_error": 0.0105, "world_error": -0.024, "meter_doubt": 0.01})
+    of_scale = {"value": 42.4, "meter_error": 0.0095, "world_error": -0.024, "meter_low": 41.9, "meter_high": 42.42}
+    report = _report(indicator=of_scale)
     assert summary.faults(report) == []
-    assert any("(+1.050%) ±1.00%" in line for line in summary.lines(report))
+    assert any("(+0.950%), 41.9 to 42.42" in line for line in summary.lines(report))
 
 
 @pytest.mark.parametrize("live_seconds, faults", [(60, 1), (3600, 1), (20, 0)])
 def test_a_short_run_may_err_more_and_a_long_one_not_less(live_seconds: float, faults: int) -> None:
-    report = _report(indicator={"meter_error": 0.0025}, live_seconds=live_seconds)
+    report = _report(indicator={"value": 42.105, "meter_error": 0.0025}, live_seconds=live_seconds)
     assert len(summary.faults(report)) == faults
 
 
 @pytest.mark.parametrize("live_seconds, faults", [(60, 0), (1439, 0), (1440, 1)])
 def test_what_single_deposits_make_is_judged_over_a_day(live_seconds: float, faults: int) -> None:
-    report = _report(indicator={"id": "waste_diversion", "meter_error": 0.03}, live_seconds=live_seconds)
+    report = _report(
+        indicator={"id": "waste_diversion", "value": 43.26, "meter_error": 0.03}, live_seconds=live_seconds
+    )
     assert len(summary.faults(report)) == faults
     told = [line for line in summary.lines(report) if "not judged" in line]
     assert len(told) == 1 - faults, "an error of 3 % that is no failure needs a reason beside it"

@@ -33,6 +33,8 @@ SLACK_MS = 1_500
 """A seal, a start or a signal may come so late on a busy machine."""
 ADOPTED_MS_MAX = 60_000
 """A stepped clock holds from the seal after next on; an agent that was stopped meanwhile comes to it late."""
+UNSURE_MS_MAX = 60_000
+"""A garbled spool forgets which stamps were used: its time is then moved on behind all of them, and says so."""
 UNREAD = ("timeout", "exception", "invalid", "bus_down", "asleep", "overrun")
 EVERYWHERE = ("stored", "unsealed", "down", "silent", *UNREAD)
 ALSO = {FULL: ("disk_full", "evicted"), TORN: ("lost",)}
@@ -69,8 +71,21 @@ class Offsets:
         }
 
 
-def match(served: Points, stored: Points, offsets: Offsets, rank: Callable[[int], int]) -> Found:
+def _sure(t_ms: int) -> int:
+    """No stamp is an estimate."""
+    return 0
+
+
+def match(
+    served: Points,
+    stored: Points,
+    offsets: Offsets,
+    rank: Callable[[int], int],
+    unsure_ms: Callable[[int], int] = _sure,
+) -> Found:
     """Pair each stored value with an equal one that was served at its time; each has one partner at most.
+
+    `unsure_ms`: how far a stamp may be off, as its batch says itself.
 
     As many pairs as there can be: where a value repeats itself, a clock that was stepped leaves several to choose from.
     Of these the ones of a low `rank` are paired first, so that what is left over is what may be missing, if it can be.
@@ -83,7 +98,7 @@ def match(served: Points, stored: Points, offsets: Offsets, rank: Callable[[int]
             by_value[value].append(t_ms)
     for value in times.keys() | stamps.keys():
         there = sorted(times[value], key=rank)
-        paired = _paired(there, stamps[value], offsets)
+        paired = _paired(there, stamps[value], offsets, unsure_ms)
         found.delivered += len(paired)
         found.missing += [Row("", "", t_ms, value) for at, t_ms in enumerate(there) if at not in paired]
         kept = set(paired.values())
@@ -91,23 +106,25 @@ def match(served: Points, stored: Points, offsets: Offsets, rank: Callable[[int]
     return found
 
 
-def _paired(there: Sequence[int], stamps: Sequence[int], offsets: Offsets) -> dict[int, int]:
+def _paired(
+    there: Sequence[int], stamps: Sequence[int], offsets: Offsets, unsure_ms: Callable[[int], int]
+) -> dict[int, int]:
     """Places in `there` → places in `stamps`, each of both once: as many as possible, the first of `there` first."""
     in_time = sorted(range(len(there)), key=lambda at: there[at])
     times = [there[at] for at in in_time]
     wants: list[list[int]] = [[] for _ in there]
     for stamp, t_ms in enumerate(stamps):
-        for at in _fits(t_ms, times, offsets):
+        for at in _fits(t_ms, times, offsets, unsure_ms(t_ms)):
             wants[in_time[at]].append(stamp)
     return {at: stamp for stamp, at in _pairs(wants).items()}
 
 
-def _fits(t_ms: int, times: Sequence[int], offsets: Offsets) -> set[int]:
+def _fits(t_ms: int, times: Sequence[int], offsets: Offsets, unsure_ms: int) -> set[int]:
     """Which of the rising `times` may be the one that an agent stamped `t_ms`."""
     found = set()
     for offset in offsets.every:
-        low = bisect_left(times, t_ms - offset - EARLY_MS)
-        high = bisect_right(times, t_ms - offset + LATE_MS)
+        low = bisect_left(times, t_ms - offset - EARLY_MS - unsure_ms)
+        high = bisect_right(times, t_ms - offset + LATE_MS + unsure_ms)
         found |= {at for at in range(low, high) if offset in offsets.at(times[at])}
     return found
 
@@ -166,8 +183,13 @@ class Excuses:
         self._deaths = deaths
         self._counted: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
         """Device → [from, to) of each batch that counts so many of its readings as missing."""
+        self._unsure: list[tuple[int, int, int]] = []
+        """[from, to) of each batch whose time is an estimate, and how far apart its bounds are."""
         for batch in batches:
-            for device, about in receipt.read(batch.counts).devices.items():
+            said = receipt.read(batch.counts)
+            if said.unsure is not None:
+                self._unsure.append((batch.from_ms, batch.to_ms, min(UNSURE_MS_MAX, said.unsure[1] - said.unsure[0])))
+            for device, about in said.devices.items():
                 number = sum(sum(causes.values()) for _, _, causes in about.counts.values())
                 if number:
                     self._counted[device].append((batch.from_ms, batch.to_ms, number))
@@ -178,6 +200,10 @@ class Excuses:
         """0: it must be there; 1: its batch counts some as missing; 2: it lies in a gap."""
         own_ms = self._own(t_ms)
         return 2 if self._in_gap(t_ms, own_ms) else 1 if any(self._fitting(device, own_ms)) else 0
+
+    def unsure_ms(self, t_ms: int) -> int:
+        """How far this stamp may be off, as its batch says."""
+        return max((apart for from_, to, apart in self._unsure if from_ <= t_ms < to), default=0)
 
     def unexplained(self, missing: Sequence[Row]) -> list[Row]:
         """Those that are in no gap, and more than their batch counts as missing.
@@ -221,7 +247,8 @@ def compare(record: Record, rows: Mapping[tuple[str, str], Points], offsets: Off
     for device, name in sorted(shown | rows.keys()):
         answers = record.served(device, name, 0, ALWAYS_MS) if (device, name) in shown else []
         served = [(t_ms, value) for t_ms, value in answers if value is not None]
-        found = match(served, rows.get((device, name), []), offsets, functools.partial(excuses.rank, device))
+        there = rows.get((device, name), [])
+        found = match(served, there, offsets, functools.partial(excuses.rank, device), excuses.unsure_ms)
         whole.delivered += found.delivered
         whole.missing += [row._replace(device=device, field=name) for row in found.missing]
         whole.foreign += [row._replace(device=device, field=name) for row in found.foreign]

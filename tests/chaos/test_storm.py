@@ -134,8 +134,8 @@ def test_a_stamp_is_as_far_off_as_its_own_batch_says_and_no_further() -> None:
     batch = Receipt(1, "gw-1", "w1", "run", 1, 48_000, 56_000, 9, 0, moved_on)
     excuses = Excuses([], [batch], Offsets([(0, 0)]), [])
 
-    def foreign(*stored: tuple[int, float]) -> int:
-        return len(match([(45_000, 1.0)], stored, Offsets([(0, 0)]), _alike, excuses.unsure_ms).foreign)
+    def foreign(stored: tuple[int, float]) -> int:
+        return len(match([(45_000, 1.0)], [stored], Offsets([(0, 0)]), _alike, excuses.unsure_ms).foreign)
 
     assert foreign((50_000, 1.0)) == 0
     assert foreign((50_300, 1.0)) == 1, "more than the bounds allow"

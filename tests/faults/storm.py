@@ -53,7 +53,7 @@ DAY_EVERY, DAY_HOURS, DAY_OUTAGE_S = 80, 33, (105_000.0, 120_000.0)
 """And some of them last, in one outage, until digests of one day are merged."""
 FULL_BYTES = (95_000, 140_000)
 """Small spools: between what is full within the hour, and what holds some hours."""
-FULL_FAULTS = 24
+FULL_FAULTS = 36
 """Faults that are aimed at evictions."""
 FULL_AIM_S_MAX = 10_000.0
 FULL_S_MIN = 3_000.0

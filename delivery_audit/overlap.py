@@ -6,8 +6,8 @@ gave up the same hour. Where each of two tells of batches that the other does no
 they counted of those that they share cannot be told from the rest: it counts twice, and the ledger says so
 (`told_twice`).
 
-Its witnesses are under the same keys as the readings of what arrived, so the store is asked how many lie where no
-ordinary batch has any; of these, those that other digests have told of are taken (`News`).
+Its witnesses are under the same keys as the readings of what arrived, so the store is asked how many it holds beside
+those that ordinary batches brought; of these, those that other digests have told of are taken (`News`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from data_contract.receipt import BatchReceipt, DeviceReceipt
 from delivery_audit.heard import Told
 from delivery_audit.seqs import Range, common, count, union, without
 from series_store.table import Receipt
+
+Brought = tuple[Range, int]
+"""First and last stamp (ms UTC), and how many readings."""
 
 
 @dataclass(slots=True)
@@ -155,15 +158,36 @@ def _both(one: Told, other: Told) -> dict[str, list[Range]]:
     return {run: ranges for run, ranges in found.items() if ranges}
 
 
-def ordinary(batches: Iterable[tuple[Receipt, BatchReceipt]]) -> dict[str, list[Range]]:
-    """Device -> where in time batches that are no digests brought readings (both ends)."""
-    found: defaultdict[str, list[Range]] = defaultdict(list)
+def ordinary(batches: Iterable[tuple[Receipt, BatchReceipt]]) -> dict[str, list[Brought]]:
+    """By device: what batches that are no digests brought, those together whose stamps lie across each other."""
+    found: defaultdict[str, list[Brought]] = defaultdict(list)
     for _, said in batches:
         if said.rejected is None and not said.replaces:
             for device, part in said.devices.items():
                 if part.stored:
-                    found[device].append((part.first_ms, part.last_ms))
-    return {device: union(ranges) for device, ranges in found.items()}
+                    found[device].append(((part.first_ms, part.last_ms), part.stored))
+    for device, each in found.items():
+        together: list[Brought] = []
+        for (first, last), stored in sorted(each):
+            if together and first <= together[-1][0][1]:
+                (begin, end), before = together.pop()
+                together.append(((begin, max(end, last)), before + stored))
+            else:
+                together.append(((first, last), stored))
+        found[device] = together
+    return dict(found)
+
+
+def beside(reach: Iterable[Range], brought: Iterable[Brought]) -> list[Brought]:
+    """The parts of `reach` whose ends lie within nothing that was brought, and how many readings were in each of them.
+
+    What the store holds more than that came by digests: also where a clock was put back, so that the stamps of one pass
+    lie between those of another.
+    """
+    reach, brought = list(reach), list(brought)
+    across = [(a, b) for (a, b), _ in brought if any(a < first <= b or a <= last < b for first, last in reach)]
+    parts = without(reach, across)
+    return [(part, sum(n for (a, b), n in brought if part[0] <= a and b <= part[1])) for part in parts]
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

@@ -6,8 +6,7 @@ from collections import defaultdict
 
 from delivery_audit.book import Book
 from delivery_audit.heard import Told
-from delivery_audit.overlap import News, ordinary
-from delivery_audit.seqs import without
+from delivery_audit.overlap import News, beside, ordinary
 from series_store.port import Reader
 from series_store.table import SeriesKey
 
@@ -37,17 +36,17 @@ async def _part(
     keys: defaultdict[str, list[SeriesKey]],
     news: defaultdict[str, News],
 ) -> None:
-    """Ask the store how many values it holds at the stamps of a digest, and of those that lie across it, where no
-    ordinary batch has any: these came by digests.
+    """Ask the store how many values it holds at the stamps of a digest, and of those that lie across it, beside those
+    that ordinary batches brought: these came by digests.
     """
     reach = {device: news[device].around(part) for device, part in told.said.devices.items()}
     first_ms, end_ms = book.around(told)
     first_ms = min([first_ms, *(first for ranges in reach.values() for first, _ in ranges)])
     end_ms = max([end_ms, *(last + 1 for ranges in reach.values() for _, last in ranges)])
     receipts = await reader.receipts_between(book.gateway, first_ms, end_ms)
-    found, taken = book.part(told, receipts), ordinary(book.batches(receipts))
+    found, brought = book.part(told, receipts), ordinary(book.batches(receipts))
     for device, part in told.said.devices.items():
         there = 0
-        for first, last in without(reach[device], taken.get(device, [])):
-            there += await reader.count(keys[device], first, last + 1)
+        for (first, last), stored in beside(reach[device], brought.get(device, [])):
+            there += max(0, await reader.count(keys[device], first, last + 1) - stored)
         found.fresh[device] = news[device].add(part, there)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from data_contract.receipt import BatchReceipt, DeviceReceipt
+from data_contract.receipt import BatchReceipt, Counts, DeviceReceipt
 from delivery_audit.overlap import beside, ordinary
 from series_store.table import Receipt
 
 
 def batch(seq: int, first_ms: int, last_ms: int, stored: int) -> tuple[Receipt, BatchReceipt]:
     receipt = Receipt(seq, "gw-1", "w1", "run", seq, first_ms, last_ms, stored, 0, "")
-    counts = {"main": (stored, stored, {})}
+    counts: dict[str, Counts] = {"main": (stored, stored, {})}
     return receipt, BatchReceipt({"meter": DeviceReceipt(counts, stored, first_ms, last_ms)} if stored else {})
 
 

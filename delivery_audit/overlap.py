@@ -13,7 +13,7 @@ those that ordinary batches brought; of these, those that other digests have tol
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from data_contract.receipt import BatchReceipt, DeviceReceipt
@@ -54,22 +54,26 @@ class News:
         if part.stored:
             self._known.append(((part.first_ms, part.last_ms), part.stored))
 
-    def around(self, part: DeviceReceipt) -> list[Range]:
-        """The stamps of a digest and of all that lie across it, and across those: they must be counted together."""
+    def around(self, part: DeviceReceipt, brought: Iterable[Brought] = ()) -> list[Range]:
+        """The stamps of a digest and of all that lie across it, and across those: they must be counted together.
+
+        So must ordinary batches that lie across an end: where a clock was put back, the stamps of one pass lie between
+        those of another.
+        """
         reach = [(part.first_ms, part.last_ms)] if part.stored else []
+        brought = list(brought)
         while True:
-            wider = _joined([*reach, *(known for known, _ in self._known if _meets(known, reach))])
+            digests = (known for known, _ in self._known if _meets(known, reach))
+            wider = _joined([*reach, *digests, *(each for each, _ in brought if _across(each, reach))])
             if wider == reach:
                 return reach
             reach = wider
 
-    def add(self, part: DeviceReceipt, there: int) -> int:
-        """How many of `there` values, at the stamps `around` it and of no ordinary batch, are this digest's news."""
-        reach = self.around(part)
+    def add(self, part: DeviceReceipt, reach: Sequence[Range], there: int) -> int:
+        """How many of `there` values, all within `reach` and of no ordinary batch, this digest alone brought."""
         told = sum(news for known, news in self._known if _meets(known, reach))
         news = max(0, min(there - told, part.stored))
-        if part.stored:
-            self._known.append(((part.first_ms, part.last_ms), news))
+        self._known += [(each, news) for each in reach]
         return news
 
 
@@ -178,22 +182,19 @@ def ordinary(batches: Iterable[tuple[Receipt, BatchReceipt]]) -> dict[str, list[
     return dict(found)
 
 
-def beside(reach: Iterable[Range], brought: Iterable[Brought]) -> list[Brought]:
-    """The parts of `reach` whose ends lie within nothing that was brought, and how many readings were in each of them.
-
-    What the store holds more than that came by digests: also where a clock was put back, so that the stamps of one pass
-    lie between those of another.
-    """
-    reach, brought = list(reach), list(brought)
-    across = [(a, b) for (a, b), _ in brought if any(a < first <= b or a <= last < b for first, last in reach)]
-    parts = without(reach, across)
-    return [(part, sum(n for (a, b), n in brought if part[0] <= a and b <= part[1])) for part in parts]
+def within(reach: Range, brought: Iterable[Brought]) -> int:
+    """How many readings ordinary batches brought there."""
+    return sum(stored for (first, last), stored in brought if reach[0] <= first and last <= reach[1])
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:
     """All of them as one range."""
     found = list(ranges)
     return [(min(first for first, _ in found), max(last for _, last in found))] if found else []
+
+
+def _across(one: Range, others: Iterable[Range]) -> bool:
+    return any(one[0] < first <= one[1] or one[0] <= last < one[1] for first, last in others)
 
 
 def _meets(one: Range, others: Iterable[Range]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from data_contract.receipt import BatchReceipt, Counts, DeviceReceipt
-from delivery_audit.overlap import beside, ordinary
+from data_contract.batch import Counts
+from data_contract.receipt import BatchReceipt, DeviceReceipt
+from delivery_audit.overlap import News, ordinary, within
 from series_store.table import Receipt
 
 
@@ -18,16 +19,23 @@ def test_batches_whose_stamps_lie_across_each_other_are_counted_together() -> No
     assert found == {"meter": [((100, 130), 5), ((300, 316), 3)]}
 
 
-def test_what_was_brought_within_a_digests_stamps_is_told_to_the_reading() -> None:
-    brought = [((100, 116), 3), ((200, 216), 3), ((300, 316), 3)]
-    # The digest's own stamps lie among theirs, one track further: the clock was put back by an hour.
-    assert beside([(1, 399)], brought) == [((1, 399), 9)]
-    assert beside([(150, 250)], brought) == [((150, 250), 3)]
-    assert beside([], brought) == []
+def test_ordinary_batches_that_lie_across_the_ends_of_a_digests_stamps_are_counted_with_them() -> None:
+    """The digest's stamps lie among theirs, a track further: the clock was put back by an hour."""
+    brought = [((100, 116), 3), ((200, 216), 3), ((300, 316), 3), ((400, 416), 3)]
+    digest = DeviceReceipt({}, stored=5, first_ms=101, last_ms=301)
+    news = News()
+    assert news.around(digest) == [(101, 301)]
+    (reach,) = news.around(digest, brought)
+    assert reach == (100, 316)
+    assert within(reach, brought) == 9
+    assert news.add(digest, [reach], 14 - 9) == 5
 
 
-def test_of_what_lies_across_an_end_nobody_can_say_how_much_is_inside() -> None:
-    brought = [((100, 116), 3), ((200, 216), 3), ((300, 316), 3)]
-    assert beside([(101, 310)], brought) == [((117, 299), 3)]
-    assert beside([(105, 110)], brought) == []
-    assert beside([(100, 316)], brought) == [((100, 316), 9)], "an end that is its own end is not within it"
+def test_a_second_digest_is_told_of_what_the_first_one_leaves() -> None:
+    brought = [((100, 116), 3), ((200, 216), 3)]
+    first, second = DeviceReceipt({}, 2, 101, 201), DeviceReceipt({}, 2, 205, 216)
+    news = News()
+    assert news.add(first, news.around(first, brought), 4) == 2
+    reach = news.around(second, brought)
+    assert reach == [(100, 216)], "it lies across what was counted with the first"
+    assert news.add(second, reach, 4) == 2

@@ -128,7 +128,8 @@ def test_a_spoilt_card_loses_what_was_on_it_and_the_audit_says_since_when_and_wh
     site.spool.with_name("spool.db-wal").unlink(missing_ok=True)
     site.broker.start()
     site.agent.start()
-    site.hears()
+    # The batch that tells of it may come after others: what is newest goes first.
+    site.wait(lambda: "the spool was damaged" in site.printed(), within_s=HEARD_S_MAX, what="no word of the damage")
     told = [(what, rest.partition("  ")[2]) for what, rest in gaps(site.printed())]
     assert ("lost", "the spool was damaged") in told
     assert {what for what, _ in told} <= {"lost", "unsealed", "down"}

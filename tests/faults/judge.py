@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -31,6 +31,8 @@ RIGHT_MS = 1000
 """What a stamp without a flag may be off by."""
 FOLLOW_MS = 40_000
 """A step of a trusted clock is followed within two seals, each of which a slow device may hold up."""
+FOLLOW_SEALS = 3
+"""The batch in which a step comes to be seen, and two more."""
 LATE_MS = 60_000
 """A device may answer so long after its slot, whose batch has then been sealed with the slot given up."""
 
@@ -261,7 +263,7 @@ def _slept(body: Body) -> bool:
 
 def _times(gateway: Gateway, verdict: Verdict) -> None:
     """The base of every batch is the time that a trusted clock told, or says within which bounds it lies."""
-    since: dict[str, int] = {}
+    since: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=FOLLOW_SEALS))
     for (run, seq), sealed in sorted(gateway.sealed.items()):
         body = body_of(sealed.body)
         if body.replaces:
@@ -269,10 +271,11 @@ def _times(gateway: Gateway, verdict: Verdict) -> None:
         unsure = sealed.unsure or body.unsure
         truth = ORIGIN_MS + gateway.booted[run]
         verdict.unsure += unsure is not None
-        # A batch that waited for room keeps the time of its begin, and so does the one after it.
+        # A batch that waited for room keeps the time of its begin, and a step in it is seen when it is sealed.
         # What a process slept through is sealed when it wakes, on the time of when it fell asleep.
-        begun = since.get(run, body.from_)
-        since[run] = begun if _slept(body) else body.from_
+        begun = min([*since[run], body.from_])
+        if not _slept(body):
+            since[run].append(body.from_)
         if sealed.base_ms is None:
             continue
         if unsure is not None:

@@ -290,6 +290,10 @@ def _times(gateway: Gateway, verdict: Verdict) -> None:
                 verdict.say(f"{gateway.name}: {run} {seq} is off by {sealed.base_ms - truth} ms, the clock by {shown}")
 
 
+def _tells_of_damage(body: Body) -> bool:
+    return any("damaged" in (record.data or {}) for record in body.records)
+
+
 async def ledgers(world: World) -> list[str]:
     """What the shipped audit finds wrong."""
     found = []
@@ -298,6 +302,8 @@ async def ledgers(world: World) -> list[str]:
         ledger = await audit(world.store, gateway.name, now_ms=civil_ms(), days=Days(zone=UTC))
         # What lay on a card that somebody took away stays unexplained until that somebody says so.
         with_it = gateway.gone | Digests(gateway).given_up(gateway.gone)
+        if any(_tells_of_damage(body_of(gateway.sealed[batch].body)) for batch in gateway.gone):
+            with_it |= gateway.lost
         taken = [
             finding
             for finding in ledger.unexplained

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from simulators.scenario import Scenario
 from simulators.truth.collected import Weights, between, collected, one_of_each_burst, rests
@@ -45,6 +45,14 @@ class TrueFigure:
     """Combined class of its meters: the root of the sum of squares."""
 
 
+class Shown(NamedTuple):
+    """How far a total rose by what its meter showed, and the least and the most it may be; a totaliser has no doubt."""
+
+    total: float
+    least: float
+    most: float
+
+
 class Truth:
     """What is true of a recorded run."""
 
@@ -61,47 +69,42 @@ class Truth:
 
     def _figure(self, ratio: Ratio, from_ms: int, to_ms: int) -> TrueFigure:
         totals = dict.fromkeys((*ratio.over, *ratio.under))
-        shown = {name: self.shown_total(name, from_ms, to_ms) for name in totals}
-        bounds = {name: self._shown_between(name, shown[name], from_ms, to_ms) for name in totals}
+        shown = {name: self._shown(name, from_ms, to_ms) for name in totals}
         true = {name: self.world.value(name, to_ms) - self.world.value(name, from_ms) for name in totals}
         meters = {meter[0] for name in totals if (meter := self.meter_of(_shown_by(name))) is not None}
         classes = [self.scenario.meters[device].class_percent for device in sorted(meters)]
         return TrueFigure(
             id=ratio.id,
             area=ratio.area,
-            meter=_of_totals(ratio, shown),
-            meter_low=_at_end(min, ratio, bounds),
-            meter_high=_at_end(max, ratio, bounds),
+            meter=_of_totals(ratio, {name: each and each.total for name, each in shown.items()}),
+            meter_low=_at_end(min, ratio, shown),
+            meter_high=_at_end(max, ratio, shown),
             world=_of_totals(ratio, true),
             class_percent=math.hypot(*classes),
         )
 
     def shown_total(self, quantity: str, from_ms: int, to_ms: int) -> float | None:
         """How far a total of the world rose in [from, to) by the meter that shows it, a bin's by its scale."""
+        found = self._shown(quantity, from_ms, to_ms)
+        return found.total if found else None
+
+    def _shown(self, quantity: str, from_ms: int, to_ms: int) -> Shown | None:
         meter = self.meter_of(_shown_by(quantity))
         if meter is None:
             return None
-        if quantity.endswith(_MASS_IN):
-            weights, emptying_kg = self._weights(quantity, from_ms, to_ms)
-            found = rise(collected(weights, emptying_kg=emptying_kg), from_ms, to_ms)
-        else:
+        if not quantity.endswith(_MASS_IN):
             found = self.shown_rise(*meter, from_ms, to_ms)
-        return found.value if found else None
+            return Shown(found.value, found.value, found.value) if found else None
+        weights, emptying_kg = self._weights(quantity, meter, from_ms, to_ms)
+        found = rise(collected(weights, emptying_kg=emptying_kg), from_ms, to_ms)
+        if found is None:
+            return None
+        return Shown(found.value, *between(rests(weights, emptying_kg=emptying_kg), from_ms, to_ms))
 
-    def _shown_between(
-        self, quantity: str, shown: float | None, from_ms: int, to_ms: int
-    ) -> tuple[float, float] | None:
-        """The least and the most that a total may have risen by what its meter showed; a totaliser leaves no doubt."""
-        if shown is None or not quantity.endswith(_MASS_IN):
-            return None if shown is None else (shown, shown)
-        weights, emptying_kg = self._weights(quantity, from_ms, to_ms)
-        return between(rests(weights, emptying_kg=emptying_kg), from_ms, to_ms)
-
-    def _weights(self, quantity: str, from_ms: int, to_ms: int) -> tuple[Weights, float]:
+    def _weights(self, quantity: str, meter: tuple[str, str], from_ms: int, to_ms: int) -> tuple[Weights, float]:
         """What the scale of a bin showed with its lid shut, in kg, and the drop that is an emptying."""
         name = quantity.removesuffix(_MASS_IN)
-        meter, door = self.meter_of(_shown_by(quantity)), self.meter_of(f"{name}.door_open")
-        assert meter is not None, quantity
+        door = self.meter_of(f"{name}.door_open")
         around = (from_ms - LOOK_AROUND_MS, to_ms + LOOK_AROUND_MS)
         cell = self.scenario.meters[meter[0]].load_cell
         is_open = {t for t, value in self._record.served(*door, *around) if value} if door else set()
@@ -166,12 +169,10 @@ def _of_totals(ratio: Ratio, totals: Mapping[str, float | None]) -> float | None
     return ratio.factor * math.fsum(filter(None, over)) / below if below else None
 
 
-def _at_end(
-    end: Callable[[Iterable[float]], float], ratio: Ratio, bounds: Mapping[str, tuple[float, float] | None]
-) -> float | None:
+def _at_end(end: Callable[[Iterable[float]], float], ratio: Ratio, shown: Mapping[str, Shown | None]) -> float | None:
     """The least (`end` is min) or the greatest figure that totals between their bounds make; None: there is none."""
-    low = {name: both and both[0] for name, both in bounds.items()}
-    high = {name: both and both[1] for name, both in bounds.items()}
+    low = {name: each and each.least for name, each in shown.items()}
+    high = {name: each and each.most for name, each in shown.items()}
     over, under = {*ratio.over}, {*ratio.under}
     upper, lower = (low, high) if end is min else (high, low)
     own = {name: upper[name] for name in over - under} | {name: lower[name] for name in under - over}

@@ -12,6 +12,7 @@ import sqlite3
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,7 +69,10 @@ class Siege:
         self.host.place(ports | {METER_PORTS[VICTIM]: meter_port, METRICS_PORTS[0]: self._agent_metrics})
         self.meter = _meter(folder / "meter", meter_port, env)
         self.agent = self.host.program("loopgauge-edge.service", env=env)
-        self.workers = [self.cloud.program("loopgauge-ingest@.service", worker, env=env) for worker in WORKERS]
+        self.workers = [
+            self.cloud.program("loopgauge-ingest@.service", worker, env=env, ready=partial(accepts, port))
+            for worker, port in self.worker_metrics.items()
+        ]
 
     @property
     def programs(self) -> list[Program]:

@@ -49,7 +49,7 @@ def measure(folder: Path, say: Callable[[str], None]) -> list[Figure]:
         with Client(port=broker.port).connected() as client:
             client.subscribe(READY)
             worker = stack.enter_context(plant.ingest(folder, port=broker.port, store=store, env={}))
-            client.hear(within_s=30)
+            client.hear()
         say(f"draining {batches} batches")
         site = folder / "site.yaml"
         site.write_text(json.dumps(_site(plan.gateway(0), spool, broker.port)), "utf-8")

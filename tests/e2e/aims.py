@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data_contract.topics import Channel, gateway_of
-from tests.e2e.kills import ACK, PUBLISH, SEEN_S_MAX, SPOOL, STORE
+from tests.e2e.kills import ACK, PUBLISH, SPOOL, STORE
 from tests.e2e.line import Line
 from tests.e2e.servers import InfluxServer, MosquittoServer
 from tests.e2e.sightings import Sightings
@@ -49,7 +49,7 @@ def aimed_line(
             )
         )
         line.start()
-        sightings.next(ACK, within_s=SEEN_S_MAX, by="agent")
+        sightings.next(ACK, by="agent")
         yield line, sightings
 
 

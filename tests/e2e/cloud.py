@@ -19,7 +19,6 @@ from tests.e2e.programs import Program, run
 from tests.e2e.servers import wait_until
 
 BOARD = "board1"
-ACK_S_MAX = 10.0
 SEAL_MS = 10_000
 LONG_AGO_MS = 60_000
 """Batches are dated a minute before the test, so that none lies in the future."""
@@ -124,7 +123,7 @@ class Cloud:
         assert made.returncode == 0, made.stderr
         self._client.subscribe("lg/v1/ready")
         self.worker.start()
-        assert self._client.hear(10.0)[0] == "lg/v1/ready"
+        assert self._client.hear()[0] == "lg/v1/ready"
         self._client.subscribe("lg/v1/+/ack")
         return self
 
@@ -141,18 +140,18 @@ class Cloud:
         assert runs and self.worker.exit_code == 0, f"the worker ended with {self.worker.exit_code}: {log}"
         assert "Traceback" not in log and "never retrieved" not in log, log
 
-    def send(self, gateway: str, payload: bytes, *, within_s: float = 5.0) -> None:
+    def send(self, gateway: str, payload: bytes) -> None:
         """Publish on the data topic of a gateway."""
-        self._client.publish(f"lg/v1/{gateway}/data", payload, within_s=within_s)
+        self._client.publish(f"lg/v1/{gateway}/data", payload)
 
     def send_good(self, gateway: str, seq: int, value: float | None = None) -> None:
         """A sound batch of one reading, by default of the value `seq`."""
         body = line(seq, {"meter": {"power_w": seq if value is None else value}}, base_ms=self.base_ms)
         self.send(gateway, message(gateway, seq, seq, body))
 
-    def acked(self, gateway: str, seq: int, *, within_s: float = ACK_S_MAX) -> dict[str, Any]:
+    def acked(self, gateway: str, seq: int) -> dict[str, Any]:
         """The ack that names a batch, stored or rejected. AssertionError where none comes."""
-        assert wait_until(lambda: self._ack_of(gateway, seq) is not None, within_s=within_s), f"no ack of {seq}"
+        assert wait_until(lambda: self._ack_of(gateway, seq) is not None), f"no ack of {seq}"
         ack = self._ack_of(gateway, seq)
         assert ack is not None
         return ack

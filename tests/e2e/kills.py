@@ -30,9 +30,6 @@ EXTRA_MAX = 12
 DELAY_S_MAX = 0.005
 FRESH_S = 0.05
 """A step that was seen longer ago is over."""
-SEEN_S_MAX = 20.0
-HALTED_DRAIN_S_MAX = 90.0
-"""A halted worker gets its share of all that is sent again, until the broker misses its pings: 1.5 x 30 s."""
 SEED_VARIABLE = "LOOPGAUGE_KILL_SEED"
 SLACK_S = 0.3
 """Real time that a seal, a start or a stamp may come late on a busy machine."""
@@ -82,22 +79,22 @@ class Killer:
         at_ms, landed = self._hit(step, by, delay_s_max, self._victims[victim].kill)
         self._victims[victim].start()
         if victim == "agent":
-            self._sightings.next(SPOOL, within_s=SEEN_S_MAX)
+            self._sightings.next(SPOOL)
         self.kills.append(Kill(victim, landed, at_ms, self.line.now_ms()))
-        self._sightings.next(ACK, within_s=SEEN_S_MAX, by="agent")
+        self._sightings.next(ACK, by="agent")
 
     def halt(self, step: str, victim: str, *, by: str = "") -> None:
         """Stop a process (SIGSTOP) until the others have done its work, too; then let it go on with what it held."""
         at_ms, landed = self._hit(step, by, DELAY_S_MAX, self._victims[victim].pause)
-        self.line.drain(within_s=HALTED_DRAIN_S_MAX)
+        self.line.drain()
         self._victims[victim].resume()
         self.kills.append(Kill(f"{victim} halted", landed, at_ms, self.line.now_ms()))
-        self._sightings.next(ACK, within_s=SEEN_S_MAX, by=victim)
+        self._sightings.next(ACK, by=victim)
 
     def _hit(self, step: str, by: str, delay_s_max: float, signal: Callable[[], None]) -> tuple[int, str]:
         """Send a signal a moment after `step` was seen; when (civil ms), and which step it hit."""
         delay_s = self._rng.uniform(0, delay_s_max)
-        aimed_at = self._sightings.next(step, within_s=SEEN_S_MAX, by=by)
+        aimed_at = self._sightings.next(step, by=by)
         time.sleep(max(0.0, aimed_at.at_s + delay_s - time.monotonic()))
         at_s, at_ms = time.monotonic(), self.line.now_ms()
         signal()

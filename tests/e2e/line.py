@@ -25,13 +25,12 @@ from series_store.table import Receipt
 from tests.e2e import compare
 from tests.e2e.mqtt import Client
 from tests.e2e.programs import Program, run
-from tests.e2e.servers import accepts, free_port, wait_until
+from tests.e2e.servers import PATIENCE_S, accepts, free_port, wait_until
 
 GATEWAY = "binhai-1"
 BOARD = "board1"
 TRAIN_METERS = {"feed-meter": "tuf-2000m", "permeate-meter": "tuf-2000m", "energy-meter": "eastron-sdm630"}
 ENERGY_METER = {"energy-meter": "eastron-sdm630"}
-DRAIN_S_MAX = 20.0
 STAMP_ERROR_S = 0.2
 """Real time between the stamp of a request and the moment at which the device notes its answer, on a busy machine."""
 
@@ -202,14 +201,14 @@ class Line:
             with Client(port=int(broker["port"]), user=user, password=password).connected() as client:
                 client.subscribe(READY)
                 worker.start()
-                name, payload = client.hear(within_s=10.0)
+                name, payload = client.hear()
                 assert (name, json.loads(payload)["worker"]) == (READY, worker.folder.name)
 
     def now_ms(self) -> int:
         """Civil time, ms UTC."""
         return self._clock.now_ms(time.time() * 1000)
 
-    def wait(self, ready: Callable[[], bool], *, within_s: float, what: str) -> None:
+    def wait(self, ready: Callable[[], bool], *, what: str, within_s: float = PATIENCE_S) -> None:
         """Wait for a condition; AssertionError says `what` did not happen, or which program is no more."""
 
         def over() -> bool:
@@ -248,10 +247,10 @@ class Line:
                 found.update(account["fates"])
         return dict(found)
 
-    def drain(self, *, within_s: float = DRAIN_S_MAX) -> None:
+    def drain(self) -> None:
         """Wait until everything that is in the spool now has been confirmed and deleted."""
         waiting = set(self.held())
-        self.wait(lambda: not waiting & set(self.held()), within_s=within_s, what="the spool did not drain")
+        self.wait(lambda: not waiting & set(self.held()), what="the spool did not drain")
 
     def stop(self) -> None:
         """A clean stop: the agent seals what it has and sees it confirmed; then the others."""

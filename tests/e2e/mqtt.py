@@ -9,7 +9,7 @@ from typing import Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-ANSWER_S_MAX = 5.0
+from tests.e2e.servers import PATIENCE_S
 
 
 class Client:
@@ -34,7 +34,7 @@ class Client:
 
     def answer(self) -> str:
         """The next answer of the broker."""
-        return self.answers.get(timeout=ANSWER_S_MAX)
+        return self.answers.get(timeout=PATIENCE_S)
 
     def connected(self) -> Self:
         """Itself, once the broker has let it in."""
@@ -46,13 +46,14 @@ class Client:
         self._mqtt.subscribe(topic, qos=1)
         assert self.answer() == "subscribed"
 
-    def publish(self, topic: str, payload: bytes, *, within_s: float = ANSWER_S_MAX) -> None:
+    def publish(self, topic: str, payload: bytes) -> None:
         """Publish, and wait until the broker has taken it, or says so."""
         sent = self._mqtt.publish(topic, payload, qos=1)
         assert sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
-        sent.wait_for_publish(within_s)
+        sent.wait_for_publish(PATIENCE_S)
+        assert sent.is_published(), f"no answer to a publish on {topic}"
 
-    def hear(self, within_s: float = ANSWER_S_MAX) -> tuple[str, bytes]:
+    def hear(self, within_s: float = PATIENCE_S) -> tuple[str, bytes]:
         """The next message. Raises queue.Empty."""
         return self.heard.get(timeout=within_s)
 

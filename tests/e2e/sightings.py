@@ -7,6 +7,8 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from tests.e2e.servers import PATIENCE_S
+
 SEEN_MAX = 1_000_000
 
 
@@ -33,7 +35,7 @@ class Sightings:
             self._seen.append(Sighting(time.monotonic(), step, by))
             self._changed.notify_all()
 
-    def next(self, step: str, *, within_s: float, by: str = "") -> Sighting:
+    def next(self, step: str, *, by: str = "", within_s: float = PATIENCE_S) -> Sighting:
         """Wait for the next sighting of `step`. AssertionError where none comes."""
         with self._changed:
             start = len(self._seen)

@@ -59,7 +59,7 @@ def test_readings_and_acks_pass_a_broker_that_has_the_shipped_access_list(
 ) -> None:
     with _line(tmp_path, broker) as line:
         line.start()
-        line.wait(lambda: len(line.receipts()) >= 3, within_s=20, what="fewer than 3 receipts")
+        line.wait(lambda: len(line.receipts()) >= 3, what="fewer than 3 receipts")
         shown = [Path(f"/proc/{program.pid}/cmdline").read_text() for program in line.programs.values()]
         line.stop()
         assert line.verdict().missing == 0
@@ -126,8 +126,8 @@ def test_an_agent_with_a_wrong_password_says_so_once_and_goes_on_sampling(
 ) -> None:
     with _line(tmp_path, broker, password="wrong-guess") as line:
         line.start()
-        line.wait(lambda: broker.log().count("not authorised") >= 2, within_s=20, what="the agent did not try again")
-        line.wait(lambda: len(line.held()) >= 5, within_s=20, what="the agent did not go on sampling")
+        line.wait(lambda: broker.log().count("not authorised") >= 2, what="the agent did not try again")
+        line.wait(lambda: len(line.held()) >= 5, what="the agent did not go on sampling")
         line.agent.kill()  # a clean stop would wait for the cloud
         said = line.agent.log().splitlines()
         assert len(said) == 1, said

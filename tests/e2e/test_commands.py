@@ -53,7 +53,7 @@ def _line(folder: Path, broker: MosquittoServer, *, rereads: int = 0) -> Iterato
     )
     with line:
         line.start()
-        line.wait(lambda: len(line.receipts()) >= 2, within_s=30, what="fewer than 2 receipts")
+        line.wait(lambda: len(line.receipts()) >= 2, what="fewer than 2 receipts")
         yield line
         line.drain()
         line.stop()
@@ -80,7 +80,7 @@ def _command(config: Path, verb: str, *more: str, code: int = 0) -> dict[str, An
 
 
 def _said(line: Line, words: str) -> None:
-    line.wait(lambda: words in line.agent.log(), within_s=10, what=f"the agent does not say: {words}")
+    line.wait(lambda: words in line.agent.log(), what=f"the agent does not say: {words}")
 
 
 def test_each_command_is_obeyed_and_answered_while_readings_go_on_being_stored(
@@ -94,13 +94,13 @@ def test_each_command_is_obeyed_and_answered_while_readings_go_on_being_stored(
         ((device,)) = reread["devices"]
         assert device["device"] == "energy-meter" and device["values"]["power_w"] > 0
         old = _command(config, "restart")
-        assert wait_until(lambda: line.agent.has_died, within_s=15), "it did not stop"
+        assert wait_until(lambda: line.agent.has_died), "it did not stop"
         line.agent.stop()
         assert line.agent.exit_code == RESTART
         gone = run("command", GATEWAY, "birth", "--config", str(config))
         assert gone.returncode == 1 and "is not connected" in gone.stderr
         line.agent.start()
-        line.wait(lambda: line.receipts()[-1].run != old["run"], within_s=20, what="the next run is not stored")
+        line.wait(lambda: line.receipts()[-1].run != old["run"], what="the next run is not stored")
         assert _command(config, "birth")["run"] != old["run"]
         assert "command restart, by anna" in line.agent.log()
         line.drain()
@@ -154,7 +154,7 @@ def test_a_command_that_the_broker_kept_is_obeyed_by_no_later_run_nor_connection
         _publish(broker, "operator", topic, kept, retain=True)
         line.agent.resume()
         _said(line, "refused as retained")
-        line.wait(lambda: line.agent.runs, within_s=1, what="it obeyed")
+        line.wait(lambda: line.agent.runs, what="it obeyed")
         assert _command(config, "birth")["run"] == run_now
         _publish(broker, "operator", topic, b"", retain=True)
 

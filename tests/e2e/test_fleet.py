@@ -26,7 +26,7 @@ from tests.e2e.programs import Program, run
 from tests.e2e.servers import MosquittoServer, free_port, wait_until
 
 GATEWAYS = 50
-SMALL = ("--gateways", str(GATEWAYS), "--meters", "3", "--fields", "4", "--every", "1", "--seal", "2", "--seed", "7")
+SMALL = f"--gateways {GATEWAYS} --meters 3 --fields 4 --every 1 --seal 2 --seed 7 --missing 0.02".split()
 
 
 class Cloud:
@@ -56,7 +56,7 @@ class Cloud:
         with Client(port=self._port).connected() as client:
             client.subscribe(READY)
             self.worker.start()
-            assert client.hear(within_s=15.0)[0] == READY
+            assert client.hear()[0] == READY
 
     def audit(self, *words: str) -> dict[str, Any]:
         """What `loopgauge audit` says; it must add up."""
@@ -86,9 +86,9 @@ def fleet(folder: Path, port: int, *words: str) -> Program:
     return Program(folder=folder / "fleet", words=["simulate", "fleet", *SMALL, *where, *files, *words], env={})
 
 
-def ended(program: Program, *, within_s: float) -> int:
+def ended(program: Program) -> int:
     """Wait until it ends by itself; its exit code."""
-    assert wait_until(lambda: program.has_died, within_s=within_s), program.log()[-2000:]
+    assert wait_until(lambda: program.has_died), program.log()[-2000:]
     program.stop()
     assert program.exit_code is not None
     assert "Traceback" not in program.log(), program.log()[-4000:]
@@ -97,7 +97,7 @@ def ended(program: Program, *, within_s: float) -> int:
 
 def while_it_runs(program: Program, ready: Callable[[], bool], what: str) -> None:
     """Wait for a condition while the fleet lives."""
-    assert wait_until(lambda: ready() or program.has_died, within_s=20), what
+    assert wait_until(lambda: ready() or program.has_died), what
     assert not program.has_died, program.log()[-2000:]
 
 
@@ -129,7 +129,7 @@ def test_a_fleet_survives_an_outage_of_ingest_and_a_reconnect_storm_without_losi
             program, lambda: rows_of(record) >= before + 2 * GATEWAYS, "nothing was sent while ingest was away"
         )
         cloud.start()
-        assert ended(program, within_s=90) == 0, program.log()[-2000:]
+        assert ended(program) == 0, program.log()[-2000:]
     finally:
         program.stop()
         cloud.worker.stop()
@@ -138,7 +138,7 @@ def test_a_fleet_survives_an_outage_of_ingest_and_a_reconnect_storm_without_losi
     assert told["redelivered"] > 0 and told["lost_connections"] >= GATEWAYS
     verdict = cloud.verdict(record)
     assert verdict.exact, verdict
-    assert verdict.delivered == told["readings"] > 15 * GATEWAYS * 3 * 4 * 0.99
+    assert verdict.delivered == told["readings"] > 15 * GATEWAYS * 3 * 4 * 0.97
     said = cloud.audit()
     assert len(said["gateways"]) == GATEWAYS
     assert not said["without_receipts"]
@@ -196,7 +196,7 @@ def test_a_cut_cable_leaves_the_last_will_of_exactly_the_gateways_behind_it(
             if payload == b"0":
                 wills.add(name)
         assert rows_of(tmp_path / "record.db") < 4 * GATEWAYS, "the wills came before the end"
-        assert ended(program, within_s=20) == 1
+        assert ended(program) == 1
     assert "unconfirmed" in program.log()
 
 
@@ -233,11 +233,11 @@ def test_an_ack_of_another_run_confirms_nothing(tmp_path: Path, mosquitto: Mosqu
         client.subscribe(every(Channel.DATA))
         program = fleet(tmp_path, mosquitto.port, *words)
         program.start()
-        header, _ = read_header(client.hear(within_s=10)[1])
+        header, _ = read_header(client.hear()[1])
         foreign = json.dumps({"run": "0" * 32, "stored": [[1, 100]]}).encode()
         assert read_ack(foreign) is not None
         client.publish(topic(header.gateway, Channel.ACK), foreign)
-        assert ended(program, within_s=20) == 1
+        assert ended(program) == 1
     told = json.loads((tmp_path / "result.json").read_text())
     assert told["confirmed"] == 0 and told["foreign_acks"] == 1 and told["unconfirmed"] == told["batches"]
 
@@ -256,8 +256,8 @@ def test_each_gateway_of_a_fleet_is_a_user_of_its_own_to_a_broker_with_an_acl(tm
         words = ("--gateways", "2", "--for", "3", "--drain", "0", "--secret-file", str(secret))
         program = fleet(tmp_path, broker.port, *words)
         program.start()
-        heard = {gateway_of(client.hear(within_s=10)[0], Channel.DATA) for _ in range(3)}
-        assert ended(program, within_s=20) == 1
+        heard = {gateway_of(client.hear()[0], Channel.DATA) for _ in range(3)}
+        assert ended(program) == 1
     assert heard == {"fleet-00000", "fleet-00001"}
 
 
@@ -279,7 +279,7 @@ def test_five_thousand_gateways_with_a_connection_each_fit_into_150_mb(tmp_path:
         try:
             online: set[str] = set()
             while len(online) < many:
-                name, payload = client.hear(within_s=30)
+                name, payload = client.hear()
                 if payload == b"1":
                     online.add(name)
             while_it_runs(program, lambda: rows_of(tmp_path / "record.db") >= many, "not all of them have sent")

@@ -59,23 +59,22 @@ def test_what_a_full_disk_costs_is_counted_exactly_and_the_agent_recovers_by_its
     filler, ballast = small_disk / "filler", small_disk / "spool.db.ballast"
     with line:
         line.start()
-        line.wait(lambda: len(line.receipts()) >= 2, within_s=20, what="fewer than 2 receipts")
+        line.wait(lambda: len(line.receipts()) >= 2, what="fewer than 2 receipts")
         assert ballast.stat().st_size > 0
 
         def full(log: str) -> bool:
             _fill(filler)
             return log.count("no room for new readings") > log.count("there is room again") and not ballast.exists()
 
-        assert wait_until(lambda: full(line.agent.log()), within_s=20, every_s=0.1), "the disk did not fill"
+        assert wait_until(lambda: full(line.agent.log()), every_s=0.1), "the disk did not fill"
         lost = len(line.receipts())
         filler.unlink()
         line.wait(
             lambda: line.agent.log().count("no room") == line.agent.log().count("there is room again"),
-            within_s=20,
             what="the agent did not notice that there is room again",
         )
-        line.wait(lambda: len(line.receipts()) >= lost + 2, within_s=20, what="nothing came after the full disk")
-        line.wait(ballast.exists, within_s=20, what="the ballast was not set aside again")
+        line.wait(lambda: len(line.receipts()) >= lost + 2, what="nothing came after the full disk")
+        line.wait(ballast.exists, what="the ballast was not set aside again")
         line.stop()
         fates, found = line.fates(), line.verdict()
         assert fates["disk_full"] > 0

@@ -22,8 +22,6 @@ from tests.e2e.programs import Program, run
 from tests.e2e.servers import MosquittoServer, wait_until
 
 WATCHDOG_S = 6.0
-HUNG_S_MAX = 60.0
-"""What the bus may take by its own limits, what a busy machine adds, and a watchdog's time-out."""
 
 Key = tuple[str, str, int]
 """(device, field, ms UTC)."""
@@ -129,12 +127,12 @@ def test_a_hung_bus_starves_the_watchdog_and_after_the_kill_all_that_was_sealed_
         line.meters.start()
         agent.start()
         # Nobody confirms yet: all that is sealed stays where it can be counted.
-        line.wait(lambda: len(line.held()) >= 4, within_s=20, what="nothing was sealed")
+        line.wait(lambda: len(line.held()) >= 4, what="nothing was sealed")
         manager.hear()
         assert manager.said.count("READY=1") == 1
         assert not manager.starved()
         trigger.touch()
-        assert wait_until(manager.starved, within_s=HUNG_S_MAX, every_s=0.2), "the watchdog is fed though a bus hangs"
+        assert wait_until(manager.starved, every_s=0.2), "the watchdog is fed though a bus hangs"
         (named,) = [text for text in agent.log().splitlines() if text.startswith("CRITICAL loopgauge.watchdog: bus ")]
         hung = named.split()[3]
         assert hung in TRAIN_METERS
@@ -152,7 +150,7 @@ def test_a_hung_bus_starves_the_watchdog_and_after_the_kill_all_that_was_sealed_
         assert made.returncode == 0, made.stderr
         line.start_workers()
         agent.start()
-        line.wait(lambda: line.readings() > len(before), within_s=20, what="nothing arrived after the restart")
+        line.wait(lambda: line.readings() > len(before), what="nothing arrived after the restart")
         line.drain()
         line.stop()
         after = stored(line.store)

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.cloud import Cloud
 from tests.e2e.programs import Program
-from tests.e2e.servers import ANSWER_S_MAX, InfluxServer, MosquittoServer, free_port, wait_until
+from tests.e2e.servers import PATIENCE_S, InfluxServer, MosquittoServer, free_port, wait_until
 
 GATEWAY = "binhai-1"
 WATCHDOG = {"WATCHDOG_USEC": "1500000"}
@@ -52,7 +52,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 
 def figures(port: int) -> dict[tuple[str, ...], float]:
     """(name, label values …) → value."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=ANSWER_S_MAX) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
         text = answer.read().decode()
     return {
         (sample.name.removeprefix("loopgauge_ingest_"), *sample.labels.values()): sample.value
@@ -73,14 +73,14 @@ def test_what_it_says_while_it_works_while_the_store_is_away_and_when_it_ends(
         env={"NOTIFY_SOCKET": str(manager.path), **WATCHDOG},
     )
     with cloud:
-        assert wait_until(lambda: manager.heard("WATCHDOG=1", 3), within_s=10)
+        assert wait_until(lambda: manager.heard("WATCHDOG=1", 3))
         assert manager.said.index("READY=1") < 4
         cloud.send_good(GATEWAY, 1)
         cloud.acked(GATEWAY, 1)
         cloud.send_good(GATEWAY, 1)
         cloud.send(GATEWAY, b"hello")
-        assert wait_until(lambda: figures(port).get(("refused_total", "no_header")) == 1, within_s=10)
-        assert wait_until(lambda: figures(port)["redelivered_total",] == 1, within_s=10)
+        assert wait_until(lambda: figures(port).get(("refused_total", "no_header")) == 1)
+        assert wait_until(lambda: figures(port)["redelivered_total",] == 1)
         found = figures(port)
         assert found["readings_total",] == 2, "a second copy is stored and confirmed again"
         assert found["connected",] == 1
@@ -89,12 +89,12 @@ def test_what_it_says_while_it_works_while_the_store_is_away_and_when_it_ends(
         assert found["last_heard_timestamp_seconds", GATEWAY] > cloud.base_ms / 1000
         influx.stop()
         cloud.send_good(GATEWAY, 2)
-        assert wait_until(lambda: figures(port)["store_away",] == 1, within_s=15)
+        assert wait_until(lambda: figures(port)["store_away",] == 1)
         pets = sum(each == "WATCHDOG=1" for each in manager.said)
-        assert wait_until(lambda: manager.heard("WATCHDOG=1", pets + 4), within_s=10), "a store away is no reason"
-        assert wait_until(lambda: manager.heard("STATUS=connected; store away"), within_s=15)
+        assert wait_until(lambda: manager.heard("WATCHDOG=1", pets + 4)), "a store away is no reason"
+        assert wait_until(lambda: manager.heard("STATUS=connected; store away"))
         influx.start()
-        cloud.acked(GATEWAY, 2, within_s=40)
+        cloud.acked(GATEWAY, 2)
     assert manager.said[-1].startswith(("STOPPING=1", "WATCHDOG=1"))
     assert manager.heard("STOPPING=1")
 
@@ -112,7 +112,7 @@ def test_it_is_ready_though_neither_broker_nor_store_is_there(tmp_path: Path, ma
     config.write_text(yaml.safe_dump(said), encoding="utf-8")
     env = {"NOTIFY_SOCKET": str(manager.path), **WATCHDOG}
     with Program(folder=tmp_path / "w1", words=["ingest", "run", str(config)], env=env) as worker:
-        assert wait_until(lambda: manager.heard("READY=1") and manager.heard("WATCHDOG=1", 5), within_s=15)
+        assert wait_until(lambda: manager.heard("READY=1") and manager.heard("WATCHDOG=1", 5))
         assert worker.runs
         worker.stop()
         assert worker.exit_code == 0
@@ -132,7 +132,7 @@ def test_a_port_for_figures_that_is_taken_is_one_line(tmp_path: Path, mosquitto:
     config.write_text(yaml.safe_dump(said), encoding="utf-8")
     worker = Program(folder=tmp_path / "w1", words=["ingest", "run", str(config)], env={})
     worker.start()
-    assert wait_until(lambda: worker.has_died, within_s=10)
+    assert wait_until(lambda: worker.has_died)
     worker.stop()
     assert worker.exit_code == 1
     line = worker.log()

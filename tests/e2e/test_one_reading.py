@@ -20,10 +20,10 @@ def _judge(line: Line) -> None:
     """Run for some batches, stop cleanly, and hold the store against the record."""
     with line:
         line.start()
-        line.wait(lambda: len(line.held()) > 0, within_s=10, what="nothing was sealed")
+        line.wait(lambda: len(line.held()) > 0, what="nothing was sealed")
         first = line.held()[0]
-        line.wait(lambda: len(line.receipts()) >= BATCHES, within_s=20, what=f"fewer than {BATCHES} receipts")
-        line.wait(lambda: first not in line.held(), within_s=10, what="the first batch was not deleted after its ack")
+        line.wait(lambda: len(line.receipts()) >= BATCHES, what=f"fewer than {BATCHES} receipts")
+        line.wait(lambda: first not in line.held(), what="the first batch was not deleted after its ack")
         line.stop()
         found = line.verdict()
         assert found.foreign_rows == ()

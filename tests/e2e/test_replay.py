@@ -76,7 +76,7 @@ def test_a_worker_that_is_killed_with_a_request_before_it_carries_it_out_afterwa
     assert "no answer yet" in _dead(cloud, "replay", "--all", "--wait", "0")
     _widen(cloud)
     cloud.worker.start()
-    assert wait_until(lambda: "0 letters" in _dead(cloud, "list"), within_s=20)
+    assert wait_until(lambda: "0 letters" in _dead(cloud, "list"))
     assert cloud.values(GATEWAY)["m3", "power_w"] == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert _fates(cloud) == {"stored": 15, "rejected": 0}
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.mqtt import ANSWER_S_MAX, Client
-from tests.e2e.servers import InfluxServer, MosquittoServer, ServerFailed, accepts, wait_until
+from tests.e2e.mqtt import Client
+from tests.e2e.servers import PATIENCE_S, InfluxServer, MosquittoServer, ServerFailed, accepts, wait_until
 
 
 def write_line(influx: InfluxServer, line: str) -> None:
     url = f"{influx.url}/write?db=probe&precision=ms"
-    with urllib.request.urlopen(url, data=line.encode(), timeout=ANSWER_S_MAX) as answer:
+    with urllib.request.urlopen(url, data=line.encode(), timeout=PATIENCE_S) as answer:
         assert answer.status == 204
 
 
@@ -36,7 +36,7 @@ def test_a_message_published_to_the_test_broker_is_heard_by_a_subscriber(mosquit
     assert client.answer() == "Success"
     client.subscribe("lg/v1/+/data")
     client.publish("lg/v1/gw-1/data", b"one reading")
-    assert client.heard.get(timeout=ANSWER_S_MAX) == ("lg/v1/gw-1/data", b"one reading")
+    assert client.heard.get(timeout=PATIENCE_S) == ("lg/v1/gw-1/data", b"one reading")
     client.close()
 
 
@@ -71,7 +71,7 @@ def test_a_broker_with_passwords_and_an_acl_keeps_strangers_and_neighbours_out(t
         gateway.subscribe("#")
         gateway.publish("yours/data", b"refused, yet acknowledged")
         gateway.publish("mine/data", b"allowed")
-        assert gateway.heard.get(timeout=ANSWER_S_MAX) == ("mine/data", b"allowed")
+        assert gateway.heard.get(timeout=PATIENCE_S) == ("mine/data", b"allowed")
         assert gateway.answers.empty(), "the refusal cost the gateway its connection"
         gateway.close()
 
@@ -100,5 +100,5 @@ def test_no_server_outlives_its_test(tmp_path: Path) -> None:
         pids = [broker.pid, store.pid]
         ports = [broker.port, store.port]
         broker.pause()
-    assert wait_until(lambda: all(is_gone(pid) for pid in pids), within_s=ANSWER_S_MAX)
+    assert wait_until(lambda: all(is_gone(pid) for pid in pids))
     assert not any(accepts(port) for port in ports)

@@ -20,7 +20,7 @@ from tests.e2e.deploy.rendered import (
     RenderedInflux,
 )
 from tests.e2e.programs import Program
-from tests.e2e.servers import accepts, free_port, wait_until
+from tests.e2e.servers import PATIENCE_S, accepts, free_port, wait_until
 
 METER = "energy-meter"
 METER_PORTS = dict(zip(GATEWAYS, (5021, 5022), strict=True))
@@ -81,7 +81,7 @@ class RenderedLine:
         for program in reversed(self.programs):
             program.stop()
 
-    def wait(self, ready: Callable[[], bool], *, within_s: float, what: str) -> None:
+    def wait(self, ready: Callable[[], bool], *, what: str) -> None:
         """Wait for a condition; AssertionError says `what` did not happen, or which program is no more."""
 
         def over() -> bool:
@@ -90,7 +90,7 @@ class RenderedLine:
             return ready()
 
         said = "".join(program.log()[-1000:] for program in self.programs)
-        assert wait_until(over, within_s=within_s, every_s=0.5), f"within {within_s:g} s: {what}\n{said}"
+        assert wait_until(over, every_s=0.5), f"within {PATIENCE_S:g} s: {what}\n{said}"
 
     def stored(self, gateway: str = GATEWAYS[0]) -> int:
         """How many values of the meter's power the database holds."""

@@ -36,15 +36,13 @@ from tests.e2e.deploy.rendered import (
     RenderedInflux,
 )
 from tests.e2e.programs import Program
-from tests.e2e.servers import ANSWER_S_MAX, Server, accepts, free_port, wait_until
+from tests.e2e.servers import PATIENCE_S, Server, accepts, free_port, wait_until
 
 VICTIM, INTRUDER = GATEWAYS
 SPEED = 4.0
 """Civil seconds a second: a batch every 2.5 s."""
 TOLERANCE_MS = 800
 """Civil time between the stamp of a request and the moment at which the meter notes its answer, on a busy machine."""
-CONFIRM_S_MAX = 60.0
-"""Real time for a batch to be sealed, stored and confirmed on a machine that has other things to do as well."""
 METRICS = "http://127.0.0.1:{}/metrics"
 
 
@@ -98,7 +96,7 @@ class Siege:
         """Civil time, ms UTC."""
         return self._clock.now_ms(time.time() * 1000)
 
-    def wait(self, ready: Callable[[], bool], *, what: str, within_s: float = CONFIRM_S_MAX) -> None:
+    def wait(self, ready: Callable[[], bool], *, what: str) -> None:
         """Wait for a condition; AssertionError says `what`, or which program is no more."""
 
         def over() -> bool:
@@ -107,7 +105,7 @@ class Siege:
             return ready()
 
         said = "".join(f"--- {program.folder.name}\n{program.log()[-800:]}" for program in self.programs)
-        assert wait_until(over, within_s=within_s, every_s=0.1), f"within {within_s:g} s: {what}\n{said}"
+        assert wait_until(over, every_s=0.1), f"within {PATIENCE_S:g} s: {what}\n{said}"
 
     def receipts(self) -> list[Receipt]:
         """Every receipt of the gateway under attack."""
@@ -220,7 +218,7 @@ def _meter(folder: Path, port: int, env: Mapping[str, str]) -> Program:
 
 def page(port: int) -> str:
     """What /metrics says."""
-    with urllib.request.urlopen(METRICS.format(port), timeout=ANSWER_S_MAX) as answer:
+    with urllib.request.urlopen(METRICS.format(port), timeout=PATIENCE_S) as answer:
         text: str = answer.read().decode()
         return text
 

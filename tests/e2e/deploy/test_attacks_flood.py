@@ -81,7 +81,7 @@ def calm(siege: Siege) -> list[float]:
         acked: set[str] = set()
         while len(acked) < len(siege.workers):
             intruder.publish(OWN, sound)
-            acked.add(json.loads(intruder.hear(30)[1])["worker"])
+            acked.add(json.loads(intruder.hear()[1])["worker"])
     return siege.delays_s(CALM)
 
 

@@ -239,7 +239,7 @@ def test_a_name_that_breaks_out_of_a_line_is_refused_or_kept_as_it_is(path: str,
         intruder.subscribe(f"lg/v1/{INTRUDER}/ack")
         sound = message(INTRUDER, 1, 1, _with("", "", siege.now_ms() - 60_000), board="board1")
         intruder.publish(OWN, sound)
-        intruder.hear(30)
+        intruder.hear()
         siege.wait(
             lambda: bool(influx.query("SHOW FIELD KEYS FROM gateway")), what="the gateway says nothing of itself"
         )
@@ -247,7 +247,7 @@ def test_a_name_that_breaks_out_of_a_line_is_refused_or_kept_as_it_is(path: str,
         for name in BREAKING:
             body = _with(path, name, siege.now_ms() - 60_000)
             intruder.publish(OWN, message(INTRUDER, 1, 1, body, board="board1"))
-            assert json.loads(intruder.hear(30)[1])["run"], "it must be stored or rejected, or it comes again for ever"
+            assert json.loads(intruder.hear()[1])["run"], "it must be stored or rejected, or it comes again for ever"
     assert _series(influx) - before <= _ordinary(path), "something is stored under a name that nobody may bear"
     if path == "record data":
         (found,) = influx.query(f"SELECT text FROM event WHERE gateway = '{INTRUDER}' AND kind = 'stop'")  # noqa: S608

@@ -232,7 +232,7 @@ def test_another_board_under_a_known_name_waits_for_a_person(siege: Siege, intru
     )
     intruder.subscribe(f"lg/v1/{INTRUDER}/ack")
     intruder.publish(OWN, true)
-    intruder.hear(30)
+    intruder.hear()
     before = siege.refused().get("second_board", 0)
     siege.withstands(lambda: intruder.publish(OWN, cloned))
     assert siege.refused()["second_board"] > before

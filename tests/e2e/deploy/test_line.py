@@ -18,9 +18,9 @@ def test_readings_of_two_gateways_go_all_the_way_through_what_the_roles_render(
     influx.provision()
     with RenderedLine(fleet=fleet, broker=broker, influx=influx, folder=tmp_path, gateways=GATEWAYS) as line:
         for gateway in GATEWAYS:
-            line.wait(partial(_has_stored, line, gateway), within_s=60, what=f"nothing of {gateway} was stored")
-        line.wait(lambda: b"plant-1" in _page(line), within_s=30, what="the page does not show plant-1")
-        line.wait(lambda: bool(influx.query("SELECT * FROM asset", user="reader")), within_s=30, what="no assets")
+            line.wait(partial(_has_stored, line, gateway), what=f"nothing of {gateway} was stored")
+        line.wait(lambda: b"plant-1" in _page(line), what="the page does not show plant-1")
+        line.wait(lambda: bool(influx.query("SELECT * FROM asset", user="reader")), what="no assets")
         _no_secret_is_shown(fleet, [*line.programs, broker, influx])
         for program in reversed(line.programs):
             program.stop()

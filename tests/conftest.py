@@ -10,6 +10,7 @@ listed, and no failure.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,11 @@ LONGEST_FIRST = (
 )
 """Groups that run for half a minute and more: begun last, one of them would keep one process busy alone."""
 TESTS = Path(__file__).parent
+
+
+def pytest_configure() -> None:
+    """A shell lets whatever it starts in the background ignore Ctrl-C, programs that tests start and stop by it too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _must_run(item: pytest.Item) -> bool:

@@ -9,8 +9,9 @@ SETUP := pyproject.toml constraints.txt tools/setup.sh
 PY := .venv/bin/python
 DEPLOY := .venv-deploy/.ready
 ANSIBLE := $(CURDIR)/.venv-deploy/bin
-# Tests at once. JOBS=0 runs them one after the other in a single process, as a debugger wants it.
-JOBS ?= 2
+# Tests at once: one more than there are processors, as some only wait. JOBS=0 runs them one after the other in a single
+# process, as a debugger wants it.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n + 1 : 8)))
 # Tests start hundreds of programs, which need not compile themselves each time, whatever the caller's shell says.
 export PYTHONDONTWRITEBYTECODE :=
 PLATFORM ?=
@@ -18,7 +19,7 @@ DIST ?= build/dist
 
 help:
 	@echo 'make demo  [ARGS="--for 60s --report build/report.json"]   the whole line on this machine, with a page'
-	@echo 'make test  [ARGS="-k spool" JOBS=2]   everything once, real servers included'
+	@echo 'make test  [ARGS="-k spool" JOBS=4]   everything once, real servers included'
 	@echo 'make test-all                    the long ones that "test" leaves out: chaos, many seeds'
 	@echo 'make check                       ruff, mypy, house rules, ansible-lint'
 	@echo 'make bench [ONLY=name,name]      figures against the strongest limit that could be built: build/bench.json'

@@ -13,7 +13,7 @@ from tests.faults.run import Ran, run, run_all
 from tests.faults.storm import ALL_STEPS, FAULTS_MIN
 from tests.faults.ways import FAULTS
 
-SEEDS = range(10)
+SEEDS = range(5)
 SOAK = range(10, 110)
 SOAK_LEAST = 100
 """So many seeds are run, however slow the machine is."""

@@ -28,7 +28,13 @@ log = logging.getLogger("loopgauge.edge.recovery")
 CHECK_BYTES_MAX = 32_000_000
 DAMAGED, DONE = ".damaged-", ".done"
 """`<name>.damaged-N` is being carried over; `<name>.damaged-N.done` has been, and is kept until the next one has."""
-_PARTS = ("", "-wal", "-shm")
+_PARTS = ("", "-wal", "-shm", "-journal")
+_LEFT_BEHIND = sqlite3.SQLITE_READONLY_ROLLBACK
+"""Beside the file lies the journal of its very first moments: a cut has ended them, or the card mixes up what it holds.
+SQLite would play it into the file, and that would take back whatever has come since."""
+_HEAD, _HEAD_MOST = b"SQLite format 3\0", ((18, 1, 2), (19, 1, 2), (44, 4, 4), (60, 4, 10_000))
+"""How a file begins (SQLite, Database File Format, section 1.3); by place and length, the most that a program writes
+there: ways of writing and of reading, the schema format, and more than any version of ours."""
 
 
 def check(path: Path) -> str | None:
@@ -47,6 +53,8 @@ def _inspect(path: Path) -> tuple[str | None, frozenset[str]]:
     if not path.exists() or not path.stat().st_size:
         path.with_name(path.name + SUSPECT).unlink(missing_ok=True)  # of a file that has been set aside
         return None, told
+    if spoilt := _spoilt_head(path):
+        return spoilt, told
     beside = {part: path.with_name(path.name + part).exists() for part in _PARTS}
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -58,14 +66,27 @@ def _inspect(path: Path) -> tuple[str | None, frozenset[str]]:
         finally:
             db.close()
     except sqlite3.Error as error:
-        if not is_damage(error):
+        left_behind = getattr(error, "sqlite_errorcode", 0) == _LEFT_BEHIND
+        if not left_behind and not is_damage(error):
             raise Fatal(f"spool.file: cannot read {path}: {error}; let the agent read and write it") from None
-        wrong = str(error)
+        wrong = "the journal of its first moments lies beside it" if left_behind else str(error)
     finally:
         for part, was_there in beside.items():
             if not was_there:  # reading makes them, and a file that is refused is to stay as it was
                 path.with_name(path.name + part).unlink(missing_ok=True)
     return wrong, told
+
+
+def _spoilt_head(path: Path) -> str | None:
+    """Of a head that no program has written; SQLite would take it for that of a file that it must not use, or write."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except OSError:
+        return None  # whoever opens it next says why
+    if head.startswith(_HEAD) and any(int.from_bytes(head[at : at + n]) > most for at, n, most in _HEAD_MOST):
+        return "its head makes no sense"
+    return None
 
 
 def _noted(path: Path) -> str | None:

@@ -505,6 +505,31 @@ def test_garbage_is_set_aside_and_a_folder_or_a_file_that_may_not_be_read_is_lef
     assert folder.is_dir()
 
 
+@pytest.mark.parametrize("at", [18, 19, 44, 47, 60, 61])
+def test_a_head_that_no_program_writes_is_damage_and_no_reason_to_refuse_the_file(path: Path, at: int) -> None:
+    before, content = rows(path), bytearray(path.read_bytes())
+    content[at] ^= 0x80
+    path.write_bytes(content)
+    check(path, before, at_least=len(before))
+
+
+def test_a_file_whose_first_moments_were_cut_is_set_aside_with_their_journal(path: Path, tmp_path: Path) -> None:
+    before = rows(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    for word in ("PRAGMA journal_mode=DELETE", "PRAGMA cache_size=1", "BEGIN", "UPDATE run SET last = last"):
+        db.execute(word)
+    db.execute("CREATE TABLE filler AS SELECT zeroblob(100000) AS zeros")
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    for ending in ("", "-journal"):
+        shutil.copy(tmp_path / f"spool.db{ending}", cut)
+    db.execute("ROLLBACK")
+    db.close()
+    assert "first moments" in str(check(cut / "spool.db", before, at_least=len(before)).what)
+    assert not (cut / "spool.db-journal").exists()
+    assert (cut / "spool.db.damaged-1.done-journal").exists()
+
+
 def as_nobody(work: Callable[[], str]) -> str:
     """What another user is told."""
     reader, writer = os.pipe()

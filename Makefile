@@ -9,9 +9,9 @@ SETUP := pyproject.toml constraints.txt tools/setup.sh
 PY := .venv/bin/python
 DEPLOY := .venv-deploy/.ready
 ANSIBLE := $(CURDIR)/.venv-deploy/bin
-# Tests at once: one more than there are processors, as some only wait. JOBS=0 runs them one after the other in a single
-# process, as a debugger wants it.
-JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n + 1 : 8)))
+# Tests at once: as many as there are processors. JOBS=0 runs them one after the other in a single process, as a debugger
+# wants it.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
 # Tests start hundreds of programs, which need not compile themselves each time, whatever the caller's shell says.
 export PYTHONDONTWRITEBYTECODE :=
 PLATFORM ?=

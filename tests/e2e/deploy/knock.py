@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from tests.e2e.servers import PATIENCE_S, wait_until
 
@@ -91,6 +91,7 @@ class TlsClient:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish with QoS 1, and wait until the broker has taken it, or says so."""
         sent = self._mqtt.publish(topic, payload, qos=1, retain=retain)
+        assert sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS, f"{sent.rc.name} on {topic}"
         wait_until(lambda: sent.is_published() or not self.is_connected)
         assert sent.is_published(), f"no answer to a publish on {topic}"
 

@@ -183,7 +183,7 @@ def test_a_half_open_connection_stays_and_says_nothing_and_is_dead_once_the_port
     asyncio.run(run())
 
 
-async def until(ready: Any, within_s: float = 3.0) -> bool:
+async def until(ready: Any, within_s: float = 30.0) -> bool:
     end_s = time.monotonic() + within_s
     while not await ready():
         if time.monotonic() > end_s:
@@ -209,6 +209,8 @@ def test_an_unplugged_port_refuses_drops_who_was_there_and_comes_back_as_itself(
                 try:
                     async with calling(there.port):
                         return False
+                except ConnectionResetError:
+                    return False  # the kernel had taken it before the port was closed
                 except ConnectionRefusedError:
                     return True
 

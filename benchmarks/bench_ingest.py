@@ -53,7 +53,6 @@ FASTEST = 3_000_000
 LINES_SPARE, MESSAGES_SPARE = 1.5, 0.9
 """So many times what the bulk loader wrote in its best probe is made for either side, so that it lasts SECONDS."""
 AGO_MS = 8 * 3_600_000
-START_S_MAX = 30.0
 DATABASE = "loopgauge"
 BULK = Path(__file__).parent / "limits" / "bulk_http.py"
 

@@ -33,8 +33,8 @@ _LEFT_BEHIND = sqlite3.SQLITE_READONLY_ROLLBACK
 """Beside the file lies the journal of its very first moments: a cut has ended them, or the card mixes up what it holds.
 SQLite would play it into the file, and that would take back whatever has come since."""
 _HEAD, _HEAD_MOST = b"SQLite format 3\0", ((18, 1, 2), (19, 1, 2), (44, 4, 4), (60, 4, 10_000))
-"""How a file begins (SQLite, Database File Format, section 1.3); by place and length, the most that a program writes
-there: ways of writing and of reading, the schema format, and more than any version of ours."""
+"""How a file begins (https://www.sqlite.org/fileformat2.html, section 1.3); by place and length, the most that a
+program writes there: ways of writing and of reading, the schema format, and more than any version of ours."""
 
 
 def check(path: Path) -> str | None:

@@ -24,7 +24,7 @@ from edge_agent.send.link import MqttLink
 from ingest.config import BrokerConfig
 from ingest.consumer import MqttConsumer
 from ingest.ports import Consumer, Delivery
-from tests.e2e.servers import PATIENCE_S, MosquittoServer
+from tests.e2e.servers import PATIENCE_S, MosquittoServer, wait_until
 from tests.twins.broker import BrokerTwin, ConsumerTwin, LinkTwin
 from tests.twins.death import Life
 from tests.twins.loop import run_virtual
@@ -360,15 +360,6 @@ def test_people_see_whether_a_gateway_runs_stopped_or_died(tmp_path: Path) -> No
         asyncio.run(main(server))
 
 
-async def _connected(broker: Real, workers: list[str]) -> None:
-    """Wait until these have been let in since the beginning."""
-    for _ in range(round(PATIENCE_S / 0.1)):
-        if broker.connected == workers:
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"let in: {broker.connected}")
-
-
 @pytest.mark.e2e
 def test_a_broker_that_goes_away_is_said_once_by_the_worker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="loopgauge")
@@ -377,11 +368,11 @@ def test_a_broker_that_goes_away_is_said_once_by_the_worker(tmp_path: Path, capl
         broker = Real(server)
         try:
             broker.consumer("w1")
-            await _connected(broker, ["w1"])
+            assert await asyncio.to_thread(wait_until, lambda: broker.connected == ["w1"]), broker.connected
             await broker.stop()
             await asyncio.sleep(3.5)
             await broker.start()
-            await _connected(broker, ["w1", "w1"])
+            assert await asyncio.to_thread(wait_until, lambda: broker.connected == ["w1", "w1"]), broker.connected
         finally:
             await broker.close()
 

@@ -104,8 +104,10 @@ class Siege:
                 assert not server.has_died, f"{server.folder.name} has ended: {server.log()[-2000:]}"
             return ready()
 
-        said = "".join(f"--- {program.folder.name}\n{program.log()[-800:]}" for program in self.programs)
-        assert wait_until(over, every_s=0.1), f"within {PATIENCE_S:g} s: {what}\n{said}"
+        def said() -> str:
+            return "".join(f"--- {program.folder.name}\n{program.log()[-800:]}" for program in self.programs)
+
+        assert wait_until(over, every_s=0.1), f"within {PATIENCE_S:g} s: {what}\n{said()}"
 
     def receipts(self) -> list[Receipt]:
         """Every receipt of the gateway under attack."""

@@ -30,7 +30,7 @@ EARLY_MS = 200
 LATE_MS = 3_000
 """An agent waits 1 s for an answer; on a busy machine it comes to that later, or the device to noting it."""
 SLACK_MS = 1_500
-"""A seal, a start or a signal may come so late on a busy machine."""
+"""A seal, a start or a signal may come so late on a busy machine. How long it was seen to halt is added to both."""
 ADOPTED_MS_MAX = 60_000
 """A stepped clock holds from the seal after next on; an agent that was stopped meanwhile comes to it late."""
 UNSURE_MS_MAX = 60_000
@@ -54,11 +54,17 @@ class Found:
     """In the store, and not served; or there twice."""
 
 
-class Offsets:
-    """Which offsets of a gateway's clock can have been in force at a real time."""
+def _sure(t_ms: int) -> int:
+    """No stamp is an estimate, and no program was late."""
+    return 0
 
-    def __init__(self, changes: Sequence[tuple[int, int]]) -> None:
+
+class Offsets:
+    """Which offsets of a gateway's clock can have been in force at a real time; `late_ms`: how late the machine was."""
+
+    def __init__(self, changes: Sequence[tuple[int, int]], late_ms: Callable[[int], int] = _sure) -> None:
         self._changes = list(changes)
+        self.late_ms = late_ms
         self.every = {offset for _, offset in changes}
 
     def at(self, t_ms: int) -> set[int]:
@@ -67,13 +73,8 @@ class Offsets:
         return {
             offset
             for (begin_ms, offset), end_ms in zip(self._changes, ends, strict=True)
-            if begin_ms <= t_ms + SLACK_MS and end_ms + ADOPTED_MS_MAX > t_ms
+            if begin_ms <= t_ms + SLACK_MS + self.late_ms(t_ms) and end_ms + ADOPTED_MS_MAX > t_ms
         }
-
-
-def _sure(t_ms: int) -> int:
-    """No stamp is an estimate."""
-    return 0
 
 
 def match(
@@ -124,7 +125,8 @@ def _fits(t_ms: int, times: Sequence[int], offsets: Offsets, unsure_ms: int) -> 
     found = set()
     for offset in offsets.every:
         low = bisect_left(times, t_ms - offset - EARLY_MS - unsure_ms)
-        high = bisect_right(times, t_ms - offset + LATE_MS + unsure_ms)
+        late_ms = LATE_MS + offsets.late_ms(t_ms - offset)
+        high = bisect_right(times, t_ms - offset + late_ms + unsure_ms)
         found |= {at for at in range(low, high) if offset in offsets.at(times[at])}
     return found
 
@@ -199,7 +201,7 @@ class Excuses:
     def rank(self, device: str, t_ms: int) -> int:
         """0: it must be there; 1: its batch counts some as missing; 2: it lies in a gap."""
         own_ms = self._own(t_ms)
-        return 2 if self._in_gap(t_ms, own_ms) else 1 if any(self._fitting(device, own_ms)) else 0
+        return 2 if self._in_gap(t_ms, own_ms) else 1 if any(self._fitting(device, t_ms, own_ms)) else 0
 
     def unsure_ms(self, t_ms: int) -> int:
         """How far this stamp may be off, as its batch says."""
@@ -217,7 +219,7 @@ class Excuses:
             own_ms = self._own(row.t_ms)
             if self._in_gap(row.t_ms, own_ms):
                 continue
-            fitting = self._fitting(row.device, own_ms)
+            fitting = self._fitting(row.device, row.t_ms, own_ms)
             batch = next((each for each in fitting if used[row.device, each] < each[2]), None)
             if batch is None:
                 left.append(row)
@@ -230,13 +232,16 @@ class Excuses:
         return [t_ms + offset for offset in self._offsets.at(t_ms)]
 
     def _in_gap(self, t_ms: int, own_ms: Sequence[int]) -> bool:
-        if len(own_ms) > 1 and any(_lived_twice(t_ms, death) for death in self._deaths):
+        late_ms = self._offsets.late_ms(t_ms)
+        if len(own_ms) > 1 and any(_lived_twice(t_ms, death, late_ms) for death in self._deaths):
             return True
-        return any(g["from_ms"] - SLACK_MS <= t < g["to_ms"] + LATE_MS for g in self._gaps for t in own_ms)
+        early_ms, late_ms = SLACK_MS + late_ms, LATE_MS + late_ms
+        return any(g["from_ms"] - early_ms <= t < g["to_ms"] + late_ms for g in self._gaps for t in own_ms)
 
-    def _fitting(self, device: str, own_ms: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    def _fitting(self, device: str, t_ms: int, own_ms: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        late_ms = LATE_MS + self._offsets.late_ms(t_ms)
         for batch in self._counted[device]:
-            if any(batch[0] - EARLY_MS <= t < batch[1] + LATE_MS for t in own_ms):
+            if any(batch[0] - EARLY_MS <= t < batch[1] + late_ms for t in own_ms):
                 yield batch
 
 
@@ -289,7 +294,7 @@ def judge(fleet: Fleet, storm: Storm) -> str:
     for gateway, line in fleet.lines.items():
         record = Record.open_readonly(line.record)
         try:
-            offsets = Offsets(storm.notes.offsets if gateway == STEPPED else [(0, 0)])
+            offsets = Offsets(storm.notes.offsets if gateway == STEPPED else [(0, 0)], fleet.halts.late_ms)
             own = [each for each in everything if each.gateway == gateway]
             deaths = storm.deaths(gateway)
             excuses = Excuses(audits[gateway]["gaps"], own, offsets, deaths)
@@ -341,7 +346,8 @@ def _hold(
     odd = fates.keys() - {*EVERYWHERE, *ALSO.get(gateway, ())}
     assert not odd, f"{gateway}: nothing that was done can cost {odd}: {fates}"
     assert sum(fates.values()) == audit_expected(audit), f"{gateway}: the fates do not add up: {fates}"
-    early = [gap for gap in audit["gaps"] if gap["what"] == "silent" and gap["from_ms"] < stopped_ms - SLACK_MS]
+    late_ms = SLACK_MS + offsets.late_ms(stopped_ms)
+    early = [gap for gap in audit["gaps"] if gap["what"] == "silent" and gap["from_ms"] < stopped_ms - late_ms]
     assert not early, f"{gateway} was silent before it was stopped: {early}"
     if gateway != TORN:  # of a spool that was garbled, the audit says itself what cannot be known any more
         _bounded(gateway, audit["gaps"], offsets, deaths)
@@ -356,14 +362,15 @@ def audit_expected(audit: Mapping[str, Any]) -> int:
 
 def _bounded(gateway: str, gaps: Sequence[Mapping[str, Any]], offsets: Offsets, deaths: Sequence[Death]) -> None:
     """A death costs what was not sealed, one interval at most, and the time until the next start."""
-    reach_ms = int(SEAL_EVERY_S * 1000) + SLACK_MS
+    reach_ms = int(SEAL_EVERY_S * 1000)
     for gap in gaps:
         if gap["what"] not in ("unsealed", "down") or not gap["readings"]:
             continue
         spans = sorted(
-            (death.since_ms - reach_ms + low, death.back_ms + SLACK_MS + high)
+            (death.since_ms - reach_ms - late_ms + low, death.back_ms + late_ms + high)
             for death in deaths
             for low, high in [_reach(offsets, death)]
+            for late_ms in [SLACK_MS + max(map(offsets.late_ms, (death.since_ms, death.at_ms, death.back_ms)))]
         )
         covered_ms = gap["from_ms"]
         for begin_ms, end_ms in spans:
@@ -377,6 +384,6 @@ def _reach(offsets: Offsets, death: Death) -> tuple[int, int]:
     return min(in_force), max(in_force)
 
 
-def _lived_twice(t_ms: int, death: Death) -> bool:
+def _lived_twice(t_ms: int, death: Death, late_ms: int) -> bool:
     """Unsealed at a death after which the clock was put back: no civil time is left that the audit could name."""
-    return death.since_ms - SEAL_EVERY_S * 1000 - SLACK_MS <= t_ms <= death.back_ms
+    return death.since_ms - SEAL_EVERY_S * 1000 - SLACK_MS - late_ms <= t_ms <= death.back_ms

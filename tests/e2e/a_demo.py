@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.compare import TOO_SLOW
 from tests.e2e.servers import free_port
 
 
@@ -22,10 +22,10 @@ class Run:
     report: dict[str, Any]
     folder: Path
 
-    def wrong(self, *, slow: Collection[str] = ("overrun",)) -> list[str]:
-        """What it says is wrong, but for slots that this machine was too slow for, as these causes say."""
+    def wrong(self) -> list[str]:
+        """What it says is wrong, but for slots that this machine was too slow for."""
         lines = [line for line in self.said.stdout.splitlines() if line.startswith("WRONG")]
-        return [line for line in lines if set(self.report["readings"]["missing"]) - {*slow} or "missing" not in line]
+        return [line for line in lines if set(self.report["readings"]["missing"]) - TOO_SLOW or "missing" not in line]
 
     @property
     def live(self) -> tuple[int, int]:
@@ -35,7 +35,7 @@ class Run:
         return int(begin), int(end)
 
 
-def run_demo(folder: Path, broker: str, *words: str, within_s: float = 300) -> Run:
+def run_demo(folder: Path, broker: str, *words: str, within_s: float = 900) -> Run:
     """Run a demo of these options in `folder`; nothing in it may end in a traceback."""
     report = folder / "report.json"
     command = [sys.executable, "-m", "loopgauge.cli.main", "demo", "--report", str(report), "--broker", broker]

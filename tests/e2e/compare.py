@@ -23,6 +23,10 @@ T = TypeVar("T")
 RECEIPTS_MAX = 1_000_000
 ALWAYS_MS = 2**42
 """Later than any test."""
+TOO_SLOW = {"overrun", "timeout", "asleep"}
+"""Why a reading is missing where a busy machine, on which time runs fast as well, was too slow for its slot."""
+UNHEARD = {"timeout", "bus_down"}
+"""What an agent counts that heard no answer in time, and a device may have noted as served all the same."""
 
 
 def ask(

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-ANSWER_S_MAX = 10.0
+from tests.e2e.servers import PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Gate:
 def _post(url: str, body: bytes, kind: str = "text/plain; charset=utf-8") -> Answer:
     asked = urllib.request.Request(url, data=body, headers={"Content-Type": kind})
     try:
-        with urllib.request.urlopen(asked, timeout=ANSWER_S_MAX) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
             return Answer(answer.status, answer.read())
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read())

@@ -12,7 +12,7 @@ from tests.e2e.servers import Server
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "loopgauge.cli.main")
-COMMAND_S_MAX = 30.0
+COMMAND_S_MAX = 180.0
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -7,8 +7,10 @@ signalled. A server keeps its port and its folder over `kill()` and `start()`, a
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import pwd
@@ -39,6 +41,13 @@ _ALSO_LOOK_IN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Debian keeps servers here, off the PATH of an ordinary user."""
 
 
+_FIRST_PORT, _PROCESSES, _PORTS = 20_000, 10, 1_200
+"""Below those that Linux gives to whoever asks for any (32768 and above)."""
+_STRIDE = 7
+"""The port after one that was given is not the next to be given."""
+_ports = itertools.count(os.getpid())
+
+
 class ServerFailed(RuntimeError):
     """A server did not come up or did not go; the message ends with what it said itself."""
 
@@ -57,11 +66,18 @@ def require(program: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that was free a moment ago, and that nobody gets who asks for just any port.
+
+    Each process of a test run has its own, so it is free for its server again after that was killed, too.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PROCESSES
+    for _ in range(_PORTS):
+        port = _FIRST_PORT + process * _PORTS + next(_ports) * _STRIDE % _PORTS
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ServerFailed(f"none of {_PORTS} ports is free")
 
 
 def wait_until(ready: Callable[[], bool], *, within_s: float = PATIENCE_S, every_s: float = 0.02) -> bool:

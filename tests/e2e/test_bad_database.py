@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.cloud import Cloud, line, message
 from tests.e2e.gate import Answer, Gate, Rule, passed
-from tests.e2e.servers import InfluxServer, MosquittoServer, wait_until
+from tests.e2e.servers import PATIENCE_S, InfluxServer, MosquittoServer, wait_until
 
 GATEWAY = "binhai-1"
 DATABASE = "loopgauge"
@@ -180,7 +180,7 @@ def _until(ready: Callable[[], bool]) -> None:
 
 def _write(influx: InfluxServer, text: str) -> None:
     url = f"{influx.url}/write?db={DATABASE}&precision=ms"
-    with urllib.request.urlopen(url, data=text.encode(), timeout=5) as answer:
+    with urllib.request.urlopen(url, data=text.encode(), timeout=PATIENCE_S) as answer:
         assert answer.status == 204
 
 
@@ -188,5 +188,5 @@ def _query(influx: InfluxServer, statement: str, *, password: str = "") -> None:
     user = {"Authorization": f"Basic {base64.b64encode(f'admin:{password}'.encode()).decode()}"} if password else {}
     body = urllib.parse.urlencode({"q": statement}).encode()
     asked = urllib.request.Request(f"{influx.url}/query", data=body, headers=user)
-    with urllib.request.urlopen(asked, timeout=5) as answer:
+    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
         assert "error" not in json.load(answer)["results"][0]

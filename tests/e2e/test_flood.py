@@ -21,9 +21,9 @@ FLOODERS = 4
 CALM, DURING = 5, 12
 """Messages, one a second, by which the delay is measured."""
 FLOOD_S = 25.0
-LATE_S_MAX = SEAL_MS / 2 / 1000
-"""Half a seal interval, on a machine of two cores that flooders, broker, worker and database share. Without lanes the
-first message of the calm gateway had not arrived after 20 s."""
+LATE_S_MAX = SEAL_MS / 1000
+"""A seal interval, on a busy machine that flooders, broker, worker and database share. Without lanes the first message
+of the calm gateway had not arrived after 20 s."""
 _BROKER = "\n".join(
     [
         "listener {port} 127.0.0.1",
@@ -76,7 +76,7 @@ def test_the_others_readings_are_stored_in_time_while_one_gateway_floods(
             time.sleep(2)
             during = _delays(cloud, 100, DURING)
         finally:
-            sent = sum(int(each.communicate(timeout=FLOOD_S + 20)[0]) for each in flooders)
+            sent = sum(int(each.communicate(timeout=FLOOD_S + PATIENCE_S)[0]) for each in flooders)
         url = f"http://127.0.0.1:{metrics['metrics']['port']}/metrics"
         with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             figures = answer.read().decode()

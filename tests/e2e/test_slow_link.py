@@ -21,7 +21,7 @@ from tests.e2e.certificates import Issuer
 from tests.e2e.compare import of_meters
 from tests.e2e.line import ENERGY_METER, Line
 from tests.e2e.programs import Program
-from tests.e2e.servers import MosquittoServer, free_port
+from tests.e2e.servers import PATIENCE_S, MosquittoServer, free_port
 from tests.e2e.slow_link import NEAR, SlowLink, slow_link
 from tests.unit.edge_agent.test_slow_link import FIELDS, METERS, bodies
 
@@ -65,7 +65,8 @@ def fill(path: Path, now_ms: int) -> None:
 
 def scrape(link: SlowLink, port: int) -> dict[str, float]:
     """The agent's figures, asked for at its own end, so that the answer takes nothing of the link."""
-    code = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}/metrics', timeout=5).read().decode())"
+    asked = f"u.urlopen('http://127.0.0.1:{port}/metrics', timeout={PATIENCE_S})"
+    code = f"import urllib.request as u; print({asked}.read().decode())"
     done = subprocess.run(link.inside([sys.executable, "-c", code]), capture_output=True, text=True, check=True)
     families = text_string_to_metric_families(done.stdout)
     return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}

@@ -12,7 +12,7 @@ from tests.faults.conftest import NOTES
 from tests.faults.hunt import FOUND, PATCHES, ROOT, SEEDS_MAX, apply, copy, try_seeds
 
 BUGS_MIN = 12
-SECONDS_MAX = 600
+SECONDS_MAX = 1800
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)

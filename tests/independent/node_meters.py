@@ -53,4 +53,4 @@ def node_meters() -> Iterator[int]:
             yield int(process.stdout.readline())
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(60)

@@ -24,7 +24,7 @@ from tests.e2e.servers import require
 
 PROFILES = sorted(set(Library().ids()) - set(FED_PROFILES))
 TYPES = {RegisterTable.INPUT: "3", RegisterTable.HOLDING: "4"}
-SECONDS_MAX = 20
+SECONDS_MAX = 90
 
 
 def scenario(*, serial: bool) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Plant:
             way = ["-m", "rtu", "-b", str(self._place["baud"]), "-P", "none", self._place["serial"]]
         else:
             way = ["-m", "tcp", "-p", str(self._place["port"]), self._place["host"]]
-        asked = ["-0", "-1", "-q", "-o", "3", "-a", str(unit), "-t", kind, "-r", str(address), "-c", str(count), *more]
+        asked = ["-0", "-1", "-q", "-o", "10", "-a", str(unit), "-t", kind, "-r", str(address), "-c", str(count), *more]
         done = subprocess.run(
             [self._mbpoll, *asked, *way], capture_output=True, text=True, timeout=SECONDS_MAX, check=True
         )

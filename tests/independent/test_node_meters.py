@@ -22,7 +22,7 @@ def read(connection: socket.socket, unit: int, function: int, address: int, coun
 
 
 def test_the_literals_are_the_values_that_tests_expect_of_them() -> None:
-    with node_meters() as port, socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with node_meters() as port, socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         (volts, _, _, amps) = struct.unpack(">4f", read(connection, SDM630_UNIT, 4, 0, 8))
         (total,) = struct.unpack(">f", read(connection, SDM630_UNIT, 4, 342, 2))
         low, high, fraction_low, fraction_high = struct.unpack(">4H", read(connection, TUF2000M_UNIT, 3, 8, 4))
@@ -40,4 +40,5 @@ def test_a_unit_that_is_not_there_is_silent_and_its_neighbours_are_not() -> None
         connection.sendall(struct.pack(">HHHBBHH", 7, 0, 6, 9, 4, 0, 2))
         with pytest.raises(TimeoutError):
             connection.recv(1)
+        connection.settimeout(60)
         assert len(read(connection, SDM630_UNIT, 4, 0, 2)) == 4

@@ -49,12 +49,12 @@ def test_whole_frames_from_documents_are_understood() -> None:
     with serial_meters() as port:
         volts, flow, volume, analyser, scale, refused, nobody = ask(
             port,
-            Ask(1, "input", 0, 2, 2.0),
-            Ask(2, "holding", 0, 2, 2.0),
-            Ask(2, "holding", 8, 4, 2.0),
-            Ask(247, "input", 0, 3, 2.0),
-            Ask(5, "holding", 6, 5, 2.0),
-            Ask(1, "input", 1, 2, 2.0),
+            Ask(1, "input", 0, 2, 20.0),
+            Ask(2, "holding", 0, 2, 20.0),
+            Ask(2, "holding", 8, 4, 20.0),
+            Ask(247, "input", 0, 3, 20.0),
+            Ask(5, "holding", 6, 5, 20.0),
+            Ask(1, "input", 1, 2, 20.0),
             Ask(2, "holding", 0x0200, 2, 0.2),
         )
     assert value("eastron-sdm630", "voltage_l1_v", volts, 0) == 230.20001
@@ -120,10 +120,10 @@ def test_libmodbus_serves_what_it_holds() -> None:
         for _ in range(3):
             holding, inputs, refused, again = ask(
                 port,
-                Ask(17, "holding", 3, 2, 2.0),
-                Ask(17, "input", 75, 125, 2.0),
-                Ask(17, "input", 199, 2, 2.0),
-                Ask(17, "holding", 4, 2, 2.0),
+                Ask(17, "holding", 3, 2, 20.0),
+                Ask(17, "input", 75, 125, 20.0),
+                Ask(17, "input", 199, 2, 20.0),
+                Ask(17, "holding", 4, 2, 20.0),
             )
             assert holding == (1003, 1004)
             assert inputs == tuple(range(50_075, 50_200))

@@ -20,6 +20,7 @@ from tests.ports.modbus_unit import ModbusUnit
 from tests.ports.rtu_line import RtuLine
 from tests.twins.bus import BusTwin
 from tests.twins.loop import run_virtual
+from tests.twins.steady import run_steady
 
 TIMEOUT_S = 0.2
 
@@ -98,7 +99,7 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Script], N
             finally:
                 await line.bus.close()
 
-        (run_virtual if request.param == "twin" else asyncio.run)(main())
+        (run_virtual if request.param == "twin" else run_steady)(main())
 
     return run
 
@@ -279,7 +280,7 @@ def on_tcp(script: Disturbed) -> None:
             await bus.close()
             await unit.stop()
 
-    asyncio.run(main())
+    run_steady(main())
 
 
 def test_an_answer_in_pieces_is_put_together() -> None:
@@ -367,7 +368,7 @@ def test_a_late_answer_is_never_given_to_the_next_request() -> None:
             await bus.close()
             await unit.stop()
 
-    asyncio.run(main())
+    run_steady(main())
 
 
 def test_an_answer_of_another_length_is_no_value() -> None:
@@ -382,4 +383,4 @@ def test_an_answer_of_another_length_is_no_value() -> None:
             await bus.close()
             await unit.stop()
 
-    asyncio.run(main())
+    run_steady(main())

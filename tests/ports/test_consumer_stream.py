@@ -23,7 +23,7 @@ from ingest.guard import Refused, admit
 from ingest.ports import Delivery
 from tests.e2e.certificates import Issuer
 from tests.e2e.mqtt import Client
-from tests.e2e.servers import MosquittoServer, wait_until
+from tests.e2e.servers import PATIENCE_S, MosquittoServer, wait_until
 
 pytestmark = pytest.mark.e2e
 DATA = topic("gw-1", Channel.DATA)
@@ -88,7 +88,7 @@ def play(running: Callable[[], Running], script: Callable[[Running], Awaitable[N
         made = running()
         made.consumer.start()
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(2 * PATIENCE_S):
                 await made.subscribed.wait()
                 await asyncio.sleep(0.3)  # the broker has not answered the subscription yet
                 await script(made)
@@ -139,7 +139,7 @@ def test_a_gateway_that_sends_a_hundred_times_what_it_may_is_dropped_and_everyth
             for _ in range(many):
                 sender.publish(topic("flood", Channel.DATA), payload)
             sender.publish(DATA, b"good")
-            assert await asyncio.to_thread(wait_until, lambda: bool(made.consumer.queue().lanes == 2), within_s=10)
+            assert await asyncio.to_thread(wait_until, lambda: bool(made.consumer.queue().lanes == 2))
             queue = made.consumer.queue()
             assert queue.bytes <= shell.LANE_BYTES_MAX + 2 * shell.MESSAGE_COST_BYTES
             assert queue.dropped == {("flood", "flood"): many - queue.messages + 1}
@@ -193,20 +193,22 @@ def test_a_message_that_is_too_large_is_refused_by_its_length_and_never_kept_who
 def test_a_thread_of_the_consumer_that_hangs_is_not_heard_of_again_and_one_that_has_nothing_to_do_is(
     tmp_path: Path,
 ) -> None:
-    hung = threading.Event()
+    asked, hung = threading.Event(), threading.Event()
 
     def knows(gateway: str) -> bool:
-        return hung.wait(20)
+        asked.set()
+        return hung.wait(PATIENCE_S)
 
     with broker(tmp_path / "broker") as server:
 
         async def script(made: Running) -> None:
-            before = made.signs
-            await asyncio.sleep(3)
-            assert made.signs >= before + 2, "an idle thread has to be heard of"
+            idle = made.signs
+            assert await asyncio.to_thread(wait_until, lambda: made.signs >= idle + 2), (
+                "an idle thread is to be heard of"
+            )
             sender = Client(port=server.port).connected()
             sender.publish(DATA, b"x")
-            await asyncio.sleep(0.5)
+            assert await asyncio.to_thread(asked.wait, PATIENCE_S)
             before = made.signs
             await asyncio.sleep(3)
             assert made.signs == before

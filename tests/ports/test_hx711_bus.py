@@ -379,7 +379,7 @@ def test_a_request_that_is_broken_off_after_a_reset_does_not_leave_the_next_one_
 
 def hanging(gate: threading.Event) -> Callable[[int], Sensed | None]:
     def sense(_: int) -> Sensed | None:
-        assert gate.wait(20), "the event loop waited for the chip"
+        assert gate.wait(90), "the event loop waited for the chip"
         return Sensed(77)
 
     return sense
@@ -393,7 +393,7 @@ def test_the_event_loop_goes_on_while_a_frame_takes_its_time() -> None:
         with soldered(now_ns=time.monotonic_ns) as bench:
             bench.sense = hanging(gate)
             asyncio.get_running_loop().call_later(0.6, gate.set)
-            answer = await bench.read(timeout_s=15.0)
+            answer = await bench.read(timeout_s=60.0)
             assert answer == [0, 77]
             await bench.bus.close()
 
@@ -415,7 +415,7 @@ def test_a_frame_that_outlives_its_request_is_not_believed_to_have_ended_well() 
                 nonlocal pulses
                 pulses += bool(value)
                 if not value and pulses == 10:
-                    gate.wait(20)
+                    gate.wait(90)
                 return bool(plain(value))
 
             clock._change_state = hangs

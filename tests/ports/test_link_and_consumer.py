@@ -28,6 +28,7 @@ from tests.e2e.servers import PATIENCE_S, MosquittoServer, wait_until
 from tests.twins.broker import BrokerTwin, ConsumerTwin, LinkTwin
 from tests.twins.death import Life
 from tests.twins.loop import run_virtual
+from tests.twins.steady import run_steady
 
 DATA, ACK = topic("gw-1", Channel.DATA), topic("gw-1", Channel.ACK)
 
@@ -202,9 +203,12 @@ def test_what_a_worker_publishes_reaches_the_gateway_that_it_names(play: Play) -
 def test_taking_waits_no_longer_than_it_was_told(play: Play) -> None:
     async def script(broker: Broker) -> None:
         consumer = broker.consumer("w1")
-        before_s = asyncio.get_running_loop().time()
-        assert await consumer.take(0.3) == []
-        assert 0.29 <= asyncio.get_running_loop().time() - before_s < 2
+        lasted_s = []
+        for _ in range(5):  # as a busy machine may halt in one
+            before_s = asyncio.get_running_loop().time()
+            assert await consumer.take(0.3) == []
+            lasted_s.append(asyncio.get_running_loop().time() - before_s)
+        assert 0.29 <= min(lasted_s) < 2
 
     play(script)
 
@@ -236,7 +240,7 @@ def test_a_connection_that_breaks_says_so_to_whoever_listens_and_whoever_speaks(
                 listening = asyncio.create_task(listen(session), name="listen")
                 await asyncio.sleep(0.1)
                 await broker.stop()
-                await asyncio.wait_for(listening, 10)
+                await asyncio.wait_for(listening, PATIENCE_S)
                 with pytest.raises(NotConnected):
                     await session.publish(DATA, b"x")
                 broke.append("speaker")
@@ -284,14 +288,23 @@ async def _share(broker: Broker) -> None:
         await heard(two, session)
         for number in range(40):
             await session.publish(DATA, str(number).encode())
-        found: list[list[int]] = []
-        for consumer in (one, two):
-            found.append([])
-            while taken := await consumer.take(2):
-                consumer.settle(taken)
-                found[-1] += [int(each.payload) for each in taken if each.topic == DATA]  # they share probes, too
-        assert sorted([*found[0], *found[1]]) == list(range(40))
-        assert all(found), "one of them had nothing to do"
+        found: dict[Consumer, list[int]] = {one: [], two: []}
+
+        async def take_all(waits_s: float) -> bool:
+            before = sum(map(len, found.values()))
+            for consumer, numbers in found.items():
+                while taken := await consumer.take(waits_s):
+                    consumer.settle(taken)
+                    numbers += [int(each.payload) for each in taken if each.topic == DATA]  # they share probes, too
+            return sum(map(len, found.values())) > before
+
+        for _ in range(60):
+            if sum(map(len, found.values())) >= 40:
+                break
+            await take_all(1)
+        assert not await take_all(2), "one came twice"
+        assert sorted([*found[one], *found[two]]) == list(range(40))
+        assert all(found.values()), "one of them had nothing to do"
 
 
 @pytest.mark.e2e
@@ -417,4 +430,4 @@ def test_a_message_whose_bytes_take_longer_than_the_time_out_is_waited_for_and_a
                 await session.publish(DATA, b"small")
         server.close()
 
-    asyncio.run(main())
+    run_steady(main())

@@ -25,6 +25,7 @@ from edge_agent.read.rtu import ModbusRtuBus
 from tests.ports.modbus_unit import ModbusUnit
 from tests.ports.rtu_line import RtuLine
 from tests.twins.loop import run_virtual
+from tests.twins.steady import run_steady
 
 EVERY_MS = 1000
 TIMEOUT_S = 0.4
@@ -124,7 +125,7 @@ def on_rtu(tmp_path: Path) -> Callable[[Script], None]:
                 await bus.close()
                 await line.stop()
 
-        asyncio.run(main())
+        run_steady(main())
 
     return run
 
@@ -178,7 +179,7 @@ def on_tcp(script: Script) -> None:
             await bus.close()
             await unit.stop()
 
-    asyncio.run(main())
+    run_steady(main())
 
 
 def test_each_block_of_a_poll_group_bears_the_time_of_its_own_request_over_tcp() -> None:

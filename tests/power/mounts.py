@@ -18,7 +18,7 @@ from tests.e2e.programs import ROOT
 
 CARD_BYTES = 24_000_000
 """Room for a spool and its ballast, and little to copy for each cut."""
-STEP_S_MAX = 20.0
+STEP_S_MAX = 90.0
 PROGRAMS = {"mkfs.ext4": "e2fsprogs", "losetup": "mount", "mount": "mount", "umount": "mount"}
 _ALSO_LOOK_IN = ("/usr/sbin", "/sbin")
 _REFUSALS = ("not permitted", "Permission denied", "permission denied", "loop device")

@@ -42,7 +42,7 @@ print(json.dumps([each.metadata["Name"].lower().replace("_", "-") for each in im
 
 
 def ran(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, timeout=900)
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +94,14 @@ def test_the_agent_runs_seals_and_ends_in_order(python: Path, site: Path) -> Non
     agent = subprocess.Popen(
         [str(python), "-m", "loopgauge.cli.main", "edge", "run", str(site)], stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (site.parent / "spool.db").exists() and agent.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
+    begun = (site.parent / "spool.db").exists()
     time.sleep(2)
     agent.send_signal(signal.SIGTERM)
-    _, said = agent.communicate(timeout=30)
+    _, said = agent.communicate(timeout=120)
+    assert begun, said
     assert agent.returncode == 0, said
     assert "Traceback" not in said
     assert (site.parent / "spool.db").stat().st_size > 0

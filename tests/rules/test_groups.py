@@ -27,7 +27,7 @@ def test_what_the_tests_of_a_file_share_is_not_made_in_two_processes() -> None:
         cwd=TESTS.parent,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     ran = _RAN.findall(done.stdout)

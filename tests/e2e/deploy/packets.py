@@ -11,7 +11,8 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-ANSWER_S_MAX = 10.0
+from tests.e2e.servers import PATIENCE_S
+
 CONNACK = 0x20
 _WILL, _WILL_QOS_1, _WILL_RETAIN, _CLEAN = 0x04, 0x08, 0x20, 0x02
 
@@ -67,9 +68,7 @@ def subscribe(pattern: str) -> bytes:
 
 
 @contextmanager
-def bare(
-    port: int, context: ssl.SSLContext | None = None, *, within_s: float = ANSWER_S_MAX
-) -> Iterator[socket.socket]:
+def bare(port: int, context: ssl.SSLContext | None = None, *, within_s: float = PATIENCE_S) -> Iterator[socket.socket]:
     """A connection to a port of this machine, with TLS where there is a context. Its end may be abrupt."""
     with socket.create_connection(("localhost", port), timeout=within_s) as plain:
         if context is None:

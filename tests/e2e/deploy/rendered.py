@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.programs import ROOT, Program
-from tests.e2e.servers import Server, ServerFailed, accepts, free_port, require, wait_until
+from tests.e2e.servers import PATIENCE_S, Server, ServerFailed, accepts, free_port, require, wait_until
 
 ANSIBLE = ROOT / "deploy" / "ansible"
 INVENTORY = Path(__file__).with_name("fleet.yml")
@@ -36,8 +36,6 @@ OPERATORS = ("anna", "bert")
 
 RENDER_S_MAX = 600.0
 """Ansible starts a process for each task: half a minute of computing, more on a busy machine."""
-
-ANSWER_S_MAX = 10.0
 
 BROKER_PORT = 8883
 INFLUX_PORT = 8086
@@ -257,7 +255,7 @@ class RenderedInflux(Server):
             secret = self.fleet.secret(f"influxdb-{user}") if password is None else password
             headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
         connection = http.client.HTTPSConnection(
-            "localhost", self.port, timeout=ANSWER_S_MAX, context=self.fleet.context()
+            "localhost", self.port, timeout=PATIENCE_S, context=self.fleet.context()
         )
         try:
             connection.request(method, path, body.encode(), headers)

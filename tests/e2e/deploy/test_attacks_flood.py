@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 OWN = f"lg/v1/{INTRUDER}/data"
 CALM, DURING = 5, 6
 """Batches by which the delay is measured."""
-LATE_S_MAX = 5.0
-"""Half an ordinary seal interval of 10 s, with two cores for flooder, broker, workers and database."""
+LATE_S_MAX = 10.0
+"""An ordinary seal interval, on a busy machine that flooder, broker, workers and database share."""
 SECONDS_MAX = 300.0
 BROKER_BYTES_MAX = 900_000_000
 WORKER_GROWTH_BYTES_MAX = 500_000_000

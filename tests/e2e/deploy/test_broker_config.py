@@ -12,7 +12,7 @@ from data_contract.message import MESSAGE_BYTES_MAX
 from tests.e2e.deploy.authority import EXPIRED, Authority, with_certificate
 from tests.e2e.deploy.knock import TlsClient, is_let_in
 from tests.e2e.deploy.rendered import CLOUD, GATEWAYS, WORKERS, Fleet, RenderedBroker
-from tests.e2e.servers import wait_until
+from tests.e2e.servers import PATIENCE_S, wait_until
 
 MINE, OTHER = GATEWAYS
 ACL = "/etc/mosquitto/loopgauge.acl"
@@ -103,7 +103,7 @@ def test_a_message_above_the_limit_ends_the_connection_and_reaches_nobody(fleet:
     with _ingest(fleet, broker) as ingest, _gateway(fleet, broker, MINE) as gateway:
         ingest.subscribe("lg/v1/+/data")
         gateway.send(f"lg/v1/{MINE}/data", b"x" * (MESSAGE_BYTES_MAX + 2048))
-        assert gateway.ends.get(timeout=5)
+        assert gateway.ends.get(timeout=PATIENCE_S)
         assert ingest.hears_nothing()
         assert "oversize" in broker.log()
 

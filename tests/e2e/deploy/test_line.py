@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import urllib.request
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from tests.e2e.deploy.line import PAGE_PORT, RenderedLine
 from tests.e2e.deploy.rendered import GATEWAYS, Fleet, RenderedBroker, RenderedInflux
 from tests.e2e.programs import run
-from tests.e2e.servers import Server
+from tests.e2e.servers import PATIENCE_S, Server
 
 
 def test_readings_of_two_gateways_go_all_the_way_through_what_the_roles_render(
@@ -34,9 +35,12 @@ def _has_stored(line: RenderedLine, gateway: str) -> bool:
 
 
 def _page(line: RenderedLine) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{line.ports[PAGE_PORT]}/api/overview", timeout=5) as answer:
+    """What the page shows; nothing where it does not answer, which may be asked again."""
+    url = f"http://127.0.0.1:{line.ports[PAGE_PORT]}/api/overview"
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
         shown: bytes = answer.read()
         return shown
+    return b""
 
 
 def _no_secret_is_shown(fleet: Fleet, running: list[Server]) -> None:

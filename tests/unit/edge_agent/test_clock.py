@@ -24,5 +24,5 @@ def test_the_zone_of_the_machine_does_not_move_civil_time(zone: str, monkeypatch
     with monkeypatch.context() as patch:
         patch.setenv("TZ", zone)
         time.tzset()
-        assert 0 <= clock.civil().utc_ms - before < 1000
-        assert abs(clock.civil().utc_ms / 1000 - time.time()) < 1
+        assert 0 <= clock.civil().utc_ms - before < 20_000, "the smallest shift, that of right/UTC, is 27 s"
+        assert abs(clock.civil().utc_ms / 1000 - time.time()) < 20

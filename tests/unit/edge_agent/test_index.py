@@ -111,7 +111,7 @@ def test_a_full_spool_does_not_slow_down_a_seal_or_a_message() -> None:
     index = Index()
     for run in range(20):
         index.add_many(f"{run:032x}", 1, array("H", [300]) * 75_000)
-    began = time.perf_counter()
+    began = time.process_time()
     for seq in range(1, 1000):
         index.add(NOW, seq, 300, dated=False)
         done = [(f"{0:032x}", 1, seq), (NOW, seq, seq)]
@@ -122,4 +122,4 @@ def test_a_full_spool_does_not_slow_down_a_seal_or_a_message() -> None:
         assert index.last(NOW) == seq
         assert index.bytes == 300 * (1_500_000 + seq)
     index.drop((f"{0:032x}", 1, 1000))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

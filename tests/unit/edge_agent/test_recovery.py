@@ -350,7 +350,7 @@ def test_a_start_that_ends_before_its_first_batch_leaves_it_to_the_next_one_to_t
     if reached == "an empty file":
         sqlite3.connect(path).close()
     elif reached == "its own run":
-        asyncio.run(asyncio.wait_for(_open_and_die(path, first), 5))
+        asyncio.run(asyncio.wait_for(_open_and_die(path, first), 60))
     second, spool = start(path)
     assert second.what == "as an earlier start found, which ended before it could say so"
     assert (second.missing, second.carried) == (first.missing, first.carried)

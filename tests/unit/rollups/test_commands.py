@@ -107,7 +107,7 @@ def test_the_rollup_program_fills_the_store_and_ends_on_sigterm(store: str, asse
             await figures.close()
 
     def stop_when_done() -> None:
-        for _ in range(300):
+        for _ in range(3000):
             time.sleep(0.05)
             if asyncio.run(cursor()) > 0:
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import urllib.request
 from typing import Any
 
@@ -14,7 +15,6 @@ from rollups import app
 from rollups.library import load_catalog
 from rollups.steps import CALL_S_MAX, COMPUTE_S_MAX, Steps
 from series_store.port import Unavailable
-from tests.e2e.servers import free_port
 from tests.twins.loop import run_virtual
 from tests.twins.service import TIMEOUT_S, NotifierTwin
 from tests.twins.store import StoreTwin
@@ -83,23 +83,28 @@ def test_a_question_that_is_never_answered_starves_the_watchdog(caplog: pytest.L
 
 def test_metrics_say_what_was_computed_and_that_nothing_is_left() -> None:
     async def main() -> str:
-        store, stop, service, port = await filled(), asyncio.Event(), NotifierTwin(), free_port()
+        store, stop, service = await filled(), asyncio.Event(), NotifierTwin()
+        port = held.getsockname()[1]
         running = started(store, stop, service, listen=("127.0.0.1", port), idle_s=0.05)
-        for _ in range(200):
+        for _ in range(2000):
             await asyncio.sleep(0.05)
             if service.times("STATUS") and service.last_status.startswith("0 s behind"):
                 break
         url = f"http://127.0.0.1:{port}/metrics"
-        text: str = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=5).read().decode())
+        text: str = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=60).read().decode())
         with pytest.raises(OSError, match=f"--metrics 127.0.0.1:{port}: .*; choose another"):
             await started(store, stop, service, listen=("127.0.0.1", port))
         stop.set()
         await running
         return text
 
+    with socket.socket() as held:  # while it is bound, nobody else gets the port; who listens there may share it
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        text = asyncio.run(main())
     found = {
         (sample.name.removeprefix("loopgauge_rollups_"), *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(asyncio.run(main()))
+        for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
     assert found["rows_total", "rollup_1h"] > 0

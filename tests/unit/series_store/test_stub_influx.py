@@ -7,6 +7,7 @@ import base64
 import gzip
 import socket
 from collections.abc import Callable, Sequence
+from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,18 +19,24 @@ from series_store.port import Unavailable
 from series_store.table import STORED, Outcome, SeriesKey, Table
 from tests.unit.series_store.stub_influx import Picky, Reply, Request, StubInflux, body
 
-WAIT_S = 0.5
-Open = Callable[[str], InfluxWriter]
+WAIT_S, HUNG_S = 20.0, 0.5
+"""The latter where the server hangs: nothing else is waited for in vain."""
 
 
-def over_http(url: str) -> InfluxWriter:
-    server = Server(base=url, database="db", user="u", secret="s3cret", write_s_max=WAIT_S, query_s_max=WAIT_S)
+class Open(Protocol):
+    """Makes a writer to the server at `url`."""
+
+    def __call__(self, url: str, wait_s: float = ...) -> InfluxWriter: ...
+
+
+def over_http(url: str, wait_s: float = WAIT_S) -> InfluxWriter:
+    server = Server(base=url, database="db", user="u", secret="s3cret", write_s_max=wait_s, query_s_max=wait_s)
     return InfluxWriter(server=server, post=server.post)
 
 
-def over_api2(url: str) -> InfluxWriter:
-    api = Api2(base=url, org="org", bucket="db", token="s3cret", write_s_max=WAIT_S)
-    server = Server(base=url, database="db", secret="s3cret", token=True, query_s_max=WAIT_S)
+def over_api2(url: str, wait_s: float = WAIT_S) -> InfluxWriter:
+    api = Api2(base=url, org="org", bucket="db", token="s3cret", write_s_max=wait_s)
+    server = Server(base=url, database="db", secret="s3cret", token=True, query_s_max=wait_s)
     return InfluxWriter(server=server, post=api.post, close_post=api.close)
 
 
@@ -44,9 +51,9 @@ def readings(device: str, rows: int) -> Table:
     return Table("meter", tags, ("power_w", "energy_kwh"), list(range(rows)), [[1.0] * rows, [2.0] * rows])
 
 
-def write(client: Open, url: str, tables: Sequence[Table]) -> Outcome:
+def write(client: Open, url: str, tables: Sequence[Table], wait_s: float = WAIT_S) -> Outcome:
     async def story() -> Outcome:
-        writer = client(url)
+        writer = client(url, wait_s)
         try:
             return await writer.write(tables)
         finally:
@@ -134,7 +141,7 @@ def test_a_refused_row_is_named_by_its_place_in_the_table_as_it_was_given(client
 )
 def test_anything_else_is_tried_again_and_refuses_nothing(client: Open, reply: Reply, says: str) -> None:
     with StubInflux(always(reply)) as stub:
-        outcome = write(client, stub.url, [readings("m1", 3)])
+        outcome = write(client, stub.url, [readings("m1", 3)], HUNG_S if reply.hang else WAIT_S)
         assert len(stub.requests) == 1, "a writer does not repeat by itself"
     assert not outcome.stored
     assert outcome.retry_after_s is not None
@@ -151,10 +158,10 @@ def test_a_pause_that_the_server_asks_for_is_passed_on(client: Open) -> None:
 
 
 def test_nobody_listening_is_a_reason_to_wait(client: Open) -> None:
-    with socket.socket() as probe:
+    with socket.socket() as probe:  # bound to the end, so that nobody else listens there meanwhile
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    outcome = write(client, f"http://127.0.0.1:{port}", [readings("m1", 3)])
+        outcome = write(client, f"http://127.0.0.1:{port}", [readings("m1", 3)])
     assert not outcome.stored
     assert "refused" in outcome.reason
     assert str(port) in outcome.reason
@@ -271,7 +278,8 @@ QUERIES = [
 @pytest.mark.parametrize("reply, says", QUERIES, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_reader_says_unavailable_and_why_and_nothing_else(reply: Reply, says: str) -> None:
     async def story(url: str) -> None:
-        server = Server(base=url, database="db", write_s_max=WAIT_S, query_s_max=WAIT_S)
+        wait_s = HUNG_S if reply.hang else WAIT_S
+        server = Server(base=url, database="db", write_s_max=wait_s, query_s_max=wait_s)
         reader, figures = InfluxReader(server=server), InfluxFigures(server=server, post=server.post)
         key = SeriesKey("meter", "g1", "m1", "power_w")
         for question in (
@@ -295,12 +303,13 @@ def test_a_reader_says_unavailable_and_why_and_nothing_else(reply: Reply, says: 
 @pytest.mark.parametrize("reply, says", QUERIES, ids=lambda value: value if isinstance(value, str) else "")
 def test_failed_queries_never_use_up_the_connections(reply: Reply, says: str) -> None:
     async def story(url: str) -> None:
-        server = Server(base=url, database="db", query_s_max=0.05)
+        server = Server(base=url, database="db", query_s_max=0.05 if reply.hang else WAIT_S)
         reader = InfluxReader(server=server)
         for _ in range(6):
             with pytest.raises(Unavailable, match=says):
                 await reader.gateways()
         stub.behave = always(Reply(200, _WHOLE))
+        server._query_s_max = WAIT_S
         for _ in range(6):
             assert await reader.events("start", 0, 1) == []
         await server.close()

@@ -20,6 +20,7 @@ from device_profiles.library import Library
 from simulators.load_scenario import find, load_scenario, shipped_names
 from simulators.truth.figures import Truth
 from simulators.truth.record import Record
+from tests.e2e.servers import wait_until
 from tests.unit.simulators.plant import ORIGIN_MS
 from tests.unit.simulators.wire import on_line, rtu
 
@@ -31,6 +32,9 @@ simulate.add_parser(parser.add_subparsers())
 args = parser.parse_args(sys.argv[1:])
 sys.exit(args.run(args))
 """
+
+
+PATIENCE_S = 60.0
 
 
 class Simulator:
@@ -50,7 +54,7 @@ class Simulator:
         )
 
     def ports(self) -> dict[str, dict[str, Any]]:
-        for _ in range(400):
+        for _ in range(1800):
             if self.ports_file.exists():
                 found: dict[str, dict[str, Any]] = json.loads(self.ports_file.read_text())
                 return found
@@ -60,7 +64,7 @@ class Simulator:
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=20)
+        _, errors = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, errors
 
 
@@ -93,11 +97,11 @@ def test_every_answer_that_was_received_is_in_the_record_after_a_kill(tmp_path: 
     started.append(simulator)
     place = simulator.ports()["energy-meter"]
     received = []
-    with socket.create_connection((place["host"], place["port"]), timeout=5) as connection:
+    with socket.create_connection((place["host"], place["port"]), timeout=PATIENCE_S) as connection:
         for n in range(300):
             received.append(ask(connection, n, place["unit_id"], 4, 0x48, 2).hex(" ", 2))
         os.kill(simulator.process.pid, signal.SIGKILL)
-    simulator.process.wait(10)
+    simulator.process.wait(PATIENCE_S)
     noted = [words for _, words in Record.open_readonly(simulator.record).words("energy-meter", "energy_import_kwh")]
     assert len(received) == 300
     assert noted == received
@@ -107,14 +111,14 @@ def test_a_restarted_simulator_goes_on_where_it_was(tmp_path: Path, started: lis
     first = Simulator(tmp_path)
     started.append(first)
     place = first.ports()["feed-meter"]
-    with socket.create_connection((place["host"], place["port"]), timeout=5) as connection:
+    with socket.create_connection((place["host"], place["port"]), timeout=PATIENCE_S) as connection:
         ask(connection, 1, place["unit_id"], 3, 8, 4)
     first.end(signal.SIGKILL)
     first.ports_file.unlink()
     second = Simulator(tmp_path, clock=first.clock)
     started.append(second)
     place = second.ports()["feed-meter"]
-    with socket.create_connection((place["host"], place["port"]), timeout=5) as connection:
+    with socket.create_connection((place["host"], place["port"]), timeout=PATIENCE_S) as connection:
         ask(connection, 1, place["unit_id"], 3, 8, 4)
     assert second.end() == (0, "")
     (t_0, v_0), (t_1, v_1) = Record.open_readonly(second.record).served("feed-meter", "volume_m3", 0, 2**62)
@@ -126,12 +130,14 @@ def test_it_stops_cleanly_and_leaves_the_truth_of_every_minute(tmp_path: Path, s
     simulator = Simulator(tmp_path)
     started.append(simulator)
     assert {"energy-meter", "feed-meter", "permeate-meter"} <= simulator.ports().keys()
-    time.sleep(3)
-    assert simulator.end(signal.SIGINT) == (0, "")
     record = Record.open_readonly(simulator.record)
+
+    def minutes() -> int:
+        return sum(t_ms % 60_000 == 0 for t_ms, _ in record.quantities("train-1.permeate.volume_m3"))
+
+    assert wait_until(lambda: minutes() >= 2)
+    assert simulator.end(signal.SIGINT) == (0, "")
     noted = record.quantities("train-1.permeate.volume_m3")
-    minutes = [t_ms for t_ms, _ in noted if t_ms % 60_000 == 0]
-    assert len(minutes) >= 2
     truth = Truth(record=record)
     assert truth.origin_ms == ORIGIN_MS
     assert all(truth.world.value("train-1.permeate.volume_m3", t_ms) == value for t_ms, value in noted)
@@ -141,7 +147,7 @@ def test_a_world_with_a_history_began_before_the_clock_and_says_so(tmp_path: Pat
     first = Simulator(tmp_path, "--history", "14d")
     started.append(first)
     place = first.ports()["feed-meter"]
-    with socket.create_connection((place["host"], place["port"]), timeout=5) as connection:
+    with socket.create_connection((place["host"], place["port"]), timeout=PATIENCE_S) as connection:
         ask(connection, 1, place["unit_id"], 3, 8, 4)
     assert first.end() == (0, "")
     truth = Truth(record=Record.open_readonly(first.record))
@@ -151,24 +157,26 @@ def test_a_world_with_a_history_began_before_the_clock_and_says_so(tmp_path: Pat
     assert shown - 182_400 == pytest.approx(14 * 24 * 40, rel=0.02)
     second = Simulator(tmp_path, "--history", "13d", clock=first.clock)
     started.append(second)
-    code, errors = second.process.wait(20), second.process.communicate()[1]
+    code, errors = second.process.wait(PATIENCE_S), second.process.communicate()[1]
     assert (code, "another origin of time" in errors) == (1, True)
     third = Simulator(tmp_path, "--history", "fortnight")
     started.append(third)
-    code, errors = third.process.wait(20), third.process.communicate()[1]
+    code, errors = third.process.wait(PATIENCE_S), third.process.communicate()[1]
     assert (code, "such as 14d" in errors) == (2, True)
 
 
 def test_ports_can_be_numbered_and_the_bench_shares_one(tmp_path: Path, started: list[Simulator]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        base = probe.getsockname()[1]
-    simulator = Simulator(tmp_path, "--port-base", str(base), scenario="bench")
-    started.append(simulator)
-    places = simulator.ports()
+    with socket.socket() as held:  # while it is bound, nobody else gets the port; who listens there may share it
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        base = held.getsockname()[1]
+        simulator = Simulator(tmp_path, "--port-base", str(base), scenario="bench")
+        started.append(simulator)
+        places = simulator.ports()
     assert len(places) == 20
     assert {place["port"] for place in places.values()} == {base}
     assert sorted(place["unit_id"] for place in places.values()) == list(range(1, 21))
-    with socket.create_connection(("127.0.0.1", base), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", base), timeout=PATIENCE_S) as connection:
         answers = {ask(connection, n, n, 4, 0, 76) for n in range(1, 21)}
     assert len(answers) == 20
     assert simulator.end() == (0, "")
@@ -194,7 +202,7 @@ def test_all_lines_are_serial_where_a_folder_for_them_is_given_and_keep_their_na
             heard = []
             for unit in (1, 20):
                 asker.writer.write(rtu(unit, 4, 0, 2))
-                heard.append(await asker.heard(9))
+                heard.append(await asyncio.wait_for(asker.reader.readexactly(9), PATIENCE_S))
             return heard
 
     answers = asyncio.run(read())
@@ -212,7 +220,7 @@ def test_a_file_where_a_line_should_get_its_name_is_left_alone_and_named(
     (tmp_path / "lines" / "bus").write_text("precious")
     simulator = Simulator(tmp_path, "--serial", str(tmp_path / "lines"), scenario="bench")
     started.append(simulator)
-    code, errors = simulator.process.wait(20), simulator.process.communicate()[1]
+    code, errors = simulator.process.wait(PATIENCE_S), simulator.process.communicate()[1]
     assert (code, errors.count("\n"), "no link" in errors) == (1, 1, True)
     assert (tmp_path / "lines" / "bus").read_text() == "precious"
 
@@ -224,7 +232,7 @@ def test_a_record_of_another_seed_is_not_mixed_with_this_one(tmp_path: Path, sta
     first.end()
     second = Simulator(tmp_path, "--seed", "2", clock=first.clock)
     started.append(second)
-    code, errors = second.process.wait(20), second.process.communicate()[1]
+    code, errors = second.process.wait(PATIENCE_S), second.process.communicate()[1]
     assert code == 1
     assert errors.count("\n") == 1
     assert "another scenario or seed" in errors
@@ -247,7 +255,7 @@ def test_bad_input_is_said_in_one_line(tmp_path: Path, arguments: list[str], clo
         env=os.environ | {"PYTHONPATH": os.getcwd(), "LOOPGAUGE_CLOCK": clock},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == code
     assert said in done.stderr
@@ -265,7 +273,7 @@ def test_a_ready_scenario_is_served_with_every_device_and_its_truth_is_noted(
     assert set(ports) == set(plan.scenario.meters)
     for device, place in ports.items():
         if device in ("treated-meter", "feed-meter", "train-1-feed-meter", "east-treated-meter", "cart-scale"):
-            with socket.create_connection((place["host"], place["port"]), timeout=5) as connection:
+            with socket.create_connection((place["host"], place["port"]), timeout=PATIENCE_S) as connection:
                 assert len(ask(connection, 1, place["unit_id"], 3, 7 if device == "cart-scale" else 0, 2)) == 4
     assert simulator.end() == (0, "")
     record = Record.open_readonly(simulator.record)

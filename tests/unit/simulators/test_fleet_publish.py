@@ -12,6 +12,7 @@ from simulators.fleet import mqtt, publish
 from simulators.fleet.plan import FleetPlan
 from simulators.fleet.publish import Broker, CannotConnect
 from simulators.fleet.waiting import until
+from tests.twins.steady import run_steady
 
 PLAN = FleetPlan(gateways=3)
 CONNACK, SUBACK = b"\x20\x02\x00\x00", b"\x90\x04\x00\x01\x01\x00"
@@ -65,7 +66,7 @@ def polite(packet: mqtt.Packet) -> bytes:
 def tried(
     answer: Callable[[mqtt.Packet], bytes], over: Callable[[Broker, Ears], bool], connections: int | None = None
 ) -> tuple[Broker, Ears, bool]:
-    """A fleet before such a broker, until `over` or 5 s; whether it was over."""
+    """A fleet before such a broker, until `over` or 60 s; whether it was over."""
 
     async def program() -> tuple[Broker, Ears, bool]:
         Answers.callers = 0
@@ -74,7 +75,7 @@ def tried(
         port = server.sockets[0].getsockname()[1]
         broker = Broker(host="127.0.0.1", port=port, plan=PLAN, ears=ears, now_s=loop.time, connections=connections)
         link = asyncio.create_task(broker.run())
-        done = await until(lambda: over(broker, ears) or link.done(), 5.0)
+        done = await until(lambda: over(broker, ears) or link.done(), 60.0)
         if link.done():
             link.result()
         link.cancel()
@@ -82,7 +83,7 @@ def tried(
         server.close()
         return broker, ears, done
 
-    return asyncio.run(program())
+    return run_steady(program())
 
 
 def test_every_gateway_is_let_in_over_its_own_connection_or_over_shared_ones() -> None:

@@ -15,9 +15,10 @@ from edge_agent.ports import Answer, Ask, Talk
 from edge_agent.read.rtu import ModbusRtuBus
 from simulators.devices.line import LineServer
 from simulators.truth.record import Record, RecordWriter
+from tests.twins.steady import run_steady
 from tests.unit.simulators.plant import ORIGIN_MS, fault, units
 
-PATIENCE_S = 2.0
+PATIENCE_S = 20.0
 
 
 class Bench:
@@ -87,7 +88,7 @@ def test_what_the_bus_reads_is_what_the_record_says(tmp_path: Path) -> None:
                     assert shown is not None
                     assert struct.pack(">f", shown) == struct.pack(">HH", words[1], words[0])
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_baud_rate_takes_its_time(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_a_baud_rate_takes_its_time(tmp_path: Path) -> None:
             assert not isinstance(await plant.read(3, "input", 0, 74), NotSampled)
             assert loop.time() - begin_s >= (8 + 5 + 2 * 74) * 10 / 9600
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_refusal_names_its_code_and_notes_no_value(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_refusal_names_its_code_and_notes_no_value(tmp_path: Path) -> None:
             assert plant.record.devices() == []
             assert len(plant.record.refused("energy-meter")) == 2
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_silent_unit_and_one_that_is_not_there_answer_nothing_and_their_neighbour_does(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_silent_unit_and_one_that_is_not_there_answer_nothing_and_their_neighb
             assert not isinstance(await plant.read(3, "input", 0, 2), NotSampled)
             assert plant.record.refused("energy-meter")[0][2] == "silent"
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_late_answer_is_not_given_to_the_next_request_and_comes_when_it_is_waited_for(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_late_answer_is_not_given_to_the_next_request_and_comes_when_it_is_wai
             assert not isinstance(found, NotSampled)
             assert plant.record.words("energy-meter", "current_l1_a")[-1][1] == " ".join(f"{w:04x}" for w in found)
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_torn_answer_is_no_value(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_torn_answer_is_no_value(tmp_path: Path) -> None:
                 plant.spoil = bytes
                 assert not isinstance(await plant.read(3, "input", 2, 2), NotSampled)
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_what_cannot_be_noted_is_not_served(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_what_cannot_be_noted_is_not_served(tmp_path: Path) -> None:
             plant.writer.open({})  # somebody has made room for the record
             assert not isinstance(await plant.read(1, "holding", 0, 2), NotSampled)
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_line_that_is_unplugged_is_down(tmp_path: Path) -> None:
@@ -173,4 +174,4 @@ def test_a_line_that_is_unplugged_is_down(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
             assert await plant.cause(1, "holding", 0, 2) is Missing.BUS_DOWN
 
-    asyncio.run(run())
+    run_steady(run())

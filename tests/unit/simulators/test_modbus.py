@@ -16,6 +16,7 @@ from pymodbus.exceptions import ModbusIOException
 
 from simulators.devices.modbus import CannotListen, MeterServer
 from simulators.truth.record import Record, RecordWriter
+from tests.twins.steady import run_steady
 from tests.unit.simulators.plant import ORIGIN_MS, fault, units
 
 
@@ -84,7 +85,7 @@ def test_what_a_client_decodes_is_what_the_record_says(tmp_path: Path) -> None:
                     " ".join(f"{word:04x}" for word in volts.registers),
                 )
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_units_behind_one_port_do_not_mix(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_units_behind_one_port_do_not_mix(tmp_path: Path) -> None:
             assert feed[0] != permeate[0]
             assert len(plant.record.served("feed-meter", "flow_m3_h", 0, 2**62)) == 50
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_silent_device_answers_nothing_and_its_neighbour_does(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_a_silent_device_answers_nothing_and_its_neighbour_does(tmp_path: Path) 
             assert plant.record.served("energy-meter", "voltage_l1_v", 0, ORIGIN_MS + 150_000) == []
             assert plant.record.refused("energy-meter")[0][2] == "silent"
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_an_exception_fault_answers_with_its_code_and_notes_no_value(tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_an_exception_fault_answers_with_its_code_and_notes_no_value(tmp_path: P
             assert answer.exception_code == 6
             assert plant.record.devices() == []
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_late_answer_is_never_given_to_the_next_request(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_a_late_answer_is_never_given_to_the_next_request(tmp_path: Path) -> Non
             assert second[:2] == b"\x00\x01" and second[6:9] == b"\x03\x04\x04"
             writer.close()
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_late_answer_comes_when_it_is_waited_for(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_late_answer_comes_when_it_is_waited_for(tmp_path: Path) -> None:
             assert not (await asking.read_input_registers(0, count=2, device_id=3)).isError()
             assert asyncio.get_running_loop().time() - begin >= 0.19
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_nan_fault_serves_nan_and_notes_that_there_was_no_value(tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_nan_fault_serves_nan_and_notes_that_there_was_no_value(tmp_path: Path
             assert answer.registers == [0x7FC0, 0x0000]
             assert plant.record.served("energy-meter", "voltage_l1_v", 0, 2**62) == [(plant.now_ms, None)]
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_unit_that_is_not_there_is_named_by_the_gateways_own_exception(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_a_unit_that_is_not_there_is_named_by_the_gateways_own_exception(tmp_pat
             assert (await asking.read_coils(0, count=1, device_id=1)).exception_code == 1
             assert (await asking.read_input_registers(1, count=2, device_id=3)).exception_code == 2
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_what_cannot_be_noted_is_not_served(tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_what_cannot_be_noted_is_not_served(tmp_path: Path) -> None:
             with pytest.raises(ModbusIOException):
                 await asking.read_input_registers(0, count=2, device_id=3)
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_garbage_on_one_connection_leaves_the_others_alone(tmp_path: Path, garba
             assert not (await asking.read_input_registers(0, count=2, device_id=3)).isError()
             writer.close()
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
@@ -225,4 +226,4 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             with pytest.raises(CannotListen, match=f"127.0.0.1:{plant.port}"):
                 await second.start()
 
-    asyncio.run(run())
+    run_steady(run())

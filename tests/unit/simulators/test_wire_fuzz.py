@@ -14,6 +14,7 @@ import pytest
 from simulators.devices.frames import rtu_request, tcp_requests
 from simulators.devices.line import REQUESTS_PENDING_MAX
 from simulators.devices.modbus import CONNECTIONS_MAX
+from tests.twins.steady import run_steady
 from tests.unit.simulators.plant import fault
 from tests.unit.simulators.wire import calling, crc, mbap, on_line, rtu, serial, tcp
 
@@ -70,7 +71,7 @@ def test_thousands_of_hostile_frames_over_tcp_leave_the_device_as_it_was(tmp_pat
             shown = there.record.words("energy-meter", "voltage_l1_v")[-1][1]
             assert bytes.fromhex(shown) == heard[9:]
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_thousands_of_hostile_frames_on_a_line_leave_the_device_as_it_was(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_thousands_of_hostile_frames_on_a_line_leave_the_device_as_it_was(tmp_pa
                 await asker.writer.drain()
                 if n % 20 == 0:
                     await asker.heard(quiet_s=0.002)
-            await asker.heard(quiet_s=0.3)
+            await asker.heard(quiet_s=1.0)
             asker.writer.write(bytes(300))
             asker.writer.write(ASK_RTU)
             heard = await asker.heard(9)
@@ -94,7 +95,7 @@ def test_thousands_of_hostile_frames_on_a_line_leave_the_device_as_it_was(tmp_pa
             shown = there.record.words("energy-meter", "voltage_l1_v")[-1][1]
             assert bytes.fromhex(shown) == heard[3:-2]
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_every_answer_to_hostile_frames_answers_one_of_them_and_is_noted(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_every_answer_to_hostile_frames_answers_one_of_them_and_is_noted(tmp_pat
             assert with_values > 100 and refused > 100
             assert sum(len(there.refused(unit.device)) for unit in there.units) == refused
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_pipelined_requests_are_all_answered_each_under_its_own_number(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_pipelined_requests_are_all_answered_each_under_its_own_number(tmp_path:
             assert rest == b"" and [one.transaction for one in answers] == list(range(500))
             assert all(one.unit_id == 1 + n % 3 for n, one in enumerate(answers))
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_request_in_single_bytes_is_one(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_a_request_in_single_bytes_is_one(tmp_path: Path) -> None:
             assert len(await asker.heard(9)) == 9
 
     (tmp_path / "s").mkdir()
-    asyncio.run(run())
+    run_steady(run())
 
 
 @pytest.mark.parametrize("header", ["0001 0001 0006 03", "0001 0000 0001 03", "0001 0000 ffff 03", "4745 5420 2f20 48"])
@@ -163,7 +164,7 @@ def test_what_is_no_request_ends_the_connection_after_those_before_it_are_answer
             assert len(await asker.heard(10**6)) == 13
             assert asker.reader.at_eof()
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_a_request_of_the_wrong_length_or_function_is_refused_with_its_code(
             assert (await asker.heard(9))[7:] == bytes.fromhex(answer)
             assert there.noted("feed-meter") == 0 and len(there.refused("feed-meter")) == 1
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_no_more_connections_than_there_are_places_and_a_place_that_is_left_is_free(tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_no_more_connections_than_there_are_places_and_a_place_that_is_left_is_f
         async with tcp(tmp_path) as there:
             held = [await asyncio.open_connection("127.0.0.1", int(there.port)) for _ in range(CONNECTIONS_MAX)]
             async with calling(there.port) as asker:
-                assert await asker.closed()
+                assert await asker.closed(60.0)
             held[-1][0].feed_data(b"")
             held[0][1].write(ASK_TCP)
             assert len(await held[0][0].readexactly(13)) == 13
@@ -201,7 +202,7 @@ def test_no_more_connections_than_there_are_places_and_a_place_that_is_left_is_f
             for _, writer in held:
                 writer.close()
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_who_asks_for_ever_and_never_reads_is_cut_off(tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ def test_who_asks_for_ever_and_never_reads_is_cut_off(tmp_path: Path) -> None:
             await loop.sock_connect(deaf, ("127.0.0.1", int(there.port)))
             many = mbap(1, 1, 3, 12, 59) * 200  # registers that nothing stands in
             cut = False
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(90):
                 while not cut:
                     try:
                         await loop.sock_sendall(deaf, many)
@@ -225,7 +226,7 @@ def test_who_asks_for_ever_and_never_reads_is_cut_off(tmp_path: Path) -> None:
                 other.writer.write(ASK_TCP)
                 assert len(await other.heard(13)) == 13
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_client_that_hangs_up_before_its_late_answer_does_no_harm(tmp_path: Path) -> None:
@@ -241,7 +242,7 @@ def test_a_client_that_hangs_up_before_its_late_answer_does_no_harm(tmp_path: Pa
                 asker.writer.write(ASK_TCP)
                 assert len(await asker.heard(13)) == 13
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_unit_keeps_no_more_requests_than_it_may_and_a_full_terminal_loses_answers_only(tmp_path: Path) -> None:
@@ -260,11 +261,11 @@ def test_a_unit_keeps_no_more_requests_than_it_may_and_a_full_terminal_loses_ans
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.1)
             asker.reader._transport.resume_reading()  # type: ignore[attr-defined]
-            await asker.heard(quiet_s=0.3)
+            await asker.heard(quiet_s=1.0)
             asker.writer.write(ASK_RTU)
             assert len(await asker.heard(9)) == 9
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_half_a_request_is_forgotten_when_a_whole_one_follows(tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_half_a_request_is_forgotten_when_a_whole_one_follows(tmp_path: Path) ->
                 asker.writer.write(rtu(1, 3, 0, 2))
                 assert (await asker.heard(9, quiet_s=0.02))[:3] == b"\x01\x03\x04", size
 
-    asyncio.run(run())
+    run_steady(run())
 
 
 def test_a_sound_request_is_found_in_any_noise_and_none_in_an_answer_to_another_unit() -> None:

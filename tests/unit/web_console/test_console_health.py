@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from starlette.testclient import TestClient
 
+from tests.e2e.servers import wait_until
 from tests.twins.service import NotifierTwin
 from tests.twins.store import StoreTwin
 from tests.unit.web_console.test_page import look
@@ -53,13 +54,12 @@ def test_the_service_manager_hears_when_the_page_can_be_had_that_it_lives_and_th
         stop, service = asyncio.Event(), NotifierTwin(watchdog_s=0.3)
         with listen("127.0.0.1", 0) as listener:
             serving = asyncio.create_task(run(look=look(StoreTwin()), listener=listener, stop=stop, notifier=service))
-            await asyncio.sleep(1)
-            assert service.times("READY=1")
+            assert await asyncio.to_thread(wait_until, lambda: len(service.times("WATCHDOG=1")) >= 5)
+            assert await asyncio.to_thread(wait_until, lambda: service.times("READY=1") != [])
             stop.set()
             await serving
         return service
 
     service = asyncio.run(main())
-    assert len(service.times("WATCHDOG=1")) >= 5
-    assert service.heard[-1][1] in ("STOPPING=1", "WATCHDOG=1")
+    assert [said for _, said in service.heard if not said.startswith("STATUS=")][-1] in ("STOPPING=1", "WATCHDOG=1")
     assert service.times("STOPPING=1")

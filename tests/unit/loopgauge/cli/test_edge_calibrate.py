@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from data_contract.calibration import Calibration
+from edge_agent.commission.calibrate import Rest, Scale, at_rest
 from loopgauge.cli.main import main
 from simulators.chips.hx711 import Hx711Chip, MockBoard
 from simulators.chips.sensed import Sensed
@@ -71,11 +72,18 @@ def entry_of(text: str) -> Calibration:
 
 
 def test_without_a_question_the_mass_is_waited_for(
-    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = site(tmp_path)
     before = path.read_bytes()
-    platform.later = time.monotonic() + 4, 12.5
+
+    async def then_put_on(scale: Scale, *, away_from: float | None = None) -> Rest:
+        """However long the zero has taken, the mass comes after it."""
+        if away_from is not None:
+            platform.later = time.monotonic() + 1, 12.5
+        return await at_rest(scale, away_from=away_from)
+
+    monkeypatch.setattr("loopgauge.cli.edge_calibrate.at_rest", then_put_on)
     code = main(["edge", "calibrate", str(path), "--device", "bin-1", "--zero-now", "--mass", "12.5"])
     said = capsys.readouterr()
     assert (code, said.err) == (0, "")

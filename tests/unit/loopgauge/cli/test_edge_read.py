@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from device_profiles.library import PROFILE_FILE, Library
 from loopgauge.cli.main import main
 from tests.ports.modbus_unit import ModbusUnit
 
@@ -32,6 +33,8 @@ devices:
   live-meter: {{profile: eastron-sdm630, bus: line, unit_id: 3, fields: [voltage_l1_v, frequency_hz]}}
 """
 WORDS = dict(zip((0, 1, 70, 71), struct.unpack(">4H", struct.pack(">ff", 230.5, 49.75)), strict=True))
+HASTY = "sdm630-as-shipped"
+"""The profile of a meter that is asked in vain."""
 LIVE = """\
 live-meter: Three-phase energy meter (eastron-sdm630), unit 3 on line
   FIELD         VALUE  UNIT  QUALITY  REGISTER  RAW WORDS
@@ -46,13 +49,13 @@ def served(unit: ModbusUnit) -> Iterator[int]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    asyncio.run_coroutine_threadsafe(unit.start(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(unit.start(), loop).result(60)
     try:
         yield unit.port
     finally:
-        asyncio.run_coroutine_threadsafe(unit.stop(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(unit.stop(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 
@@ -62,13 +65,25 @@ def unit() -> ModbusUnit:
 
 
 def site(folder: Path, port: int) -> Path:
-    path = folder / "site.yaml"
-    path.write_text(SITE.format(folder=folder, port=port))
+    """A site file in a folder of its own; beside that lie profiles which wait for what a busy machine says late."""
+    shipped = (Library().folder("eastron-sdm630") / PROFILE_FILE).read_text()
+    patient = shipped.replace("\nmodbus:\n", "\nmodbus:\n  timeout_ms: 20000\n")
+    hasty = shipped.replace("profile: eastron-sdm630", f"profile: {HASTY}")
+    for name, text in (("eastron-sdm630", patient), (HASTY, hasty)):
+        (folder / "profiles" / name).mkdir(parents=True)
+        (folder / "profiles" / name / PROFILE_FILE).write_text(text)
+    path = folder / "gateway" / "site.yaml"
+    path.parent.mkdir()
+    path.write_text(SITE.format(folder=path.parent, port=port))
     return path
 
 
+def profiles(site_file: Path) -> str:
+    return str(site_file.parent.with_name("profiles"))
+
+
 def read(capsys: pytest.CaptureFixture[str], path: Path, *more: str) -> tuple[int, str]:
-    code = main(["edge", "read", str(path), "--once", *more])
+    code = main(["edge", "read", str(path), "--profiles", profiles(path), "--once", *more])
     said = capsys.readouterr()
     assert said.err == ""
     assert list(path.parent.iterdir()) == [path], "reading keeps nothing, least of all in the spool"
@@ -80,7 +95,9 @@ def test_a_dead_meter_is_one_line_and_the_live_one_behind_it_is_read(
 ) -> None:
     unit.silent = {7}
     with served(unit) as port:
-        code, said = read(capsys, site(tmp_path, port))
+        path = site(tmp_path, port)
+        path.write_text(path.read_text().replace("eastron-sdm630", HASTY, 1))
+        code, said = read(capsys, path)
     assert said == (
         "dead-meter: not read: no answer within 1 s (timeout, unit 7 on line); "
         "check unit id 7 on the device; behind a converter also A and B, baud rate and parity\n"
@@ -169,10 +186,11 @@ def test_it_reads_on_until_ctrl_c_and_then_ends_at_once(unit: ModbusUnit, tmp_pa
         path = site(tmp_path, port)
         path.write_text(path.read_text().replace("frequency_hz]}", "frequency_hz], every_s: {main: 0.1}}"))
         command = [sys.executable, "-m", "loopgauge.cli.main", "edge", "read", str(path), "--json"]
+        command += ["--profiles", profiles(path)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             devices = [json.loads(child.stdout.readline())["device"] for _ in range(6)]
             os.kill(child.pid, signal.SIGINT)
-            _, said = child.communicate(timeout=10)
+            _, said = child.communicate(timeout=60)
     assert (child.returncode, said) == (0, "")
     assert sorted(devices) == ["dead-meter"] * 3 + ["live-meter"] * 3

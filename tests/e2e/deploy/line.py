@@ -89,8 +89,10 @@ class RenderedLine:
                 assert not program.has_died, f"{program.words}: {program.log()[-2000:]}"
             return ready()
 
-        said = "".join(program.log()[-1000:] for program in self.programs)
-        assert wait_until(over, every_s=0.5), f"within {PATIENCE_S:g} s: {what}\n{said}"
+        def said() -> str:
+            return "".join(program.log()[-1000:] for program in self.programs)
+
+        assert wait_until(over, every_s=0.5), f"within {PATIENCE_S:g} s: {what}\n{said()}"
 
     def stored(self, gateway: str = GATEWAYS[0]) -> int:
         """How many values of the meter's power the database holds."""

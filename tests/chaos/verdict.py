@@ -363,15 +363,15 @@ def audit_expected(audit: Mapping[str, Any]) -> int:
 def _bounded(gateway: str, gaps: Sequence[Mapping[str, Any]], offsets: Offsets, deaths: Sequence[Death]) -> None:
     """A death costs what was not sealed, one interval at most, and the time until the next start."""
     reach_ms = int(SEAL_EVERY_S * 1000)
+    spans = sorted(
+        (death.since_ms - reach_ms - late_ms + low, death.back_ms + late_ms + high)
+        for death in deaths
+        for low, high in [_reach(offsets, death)]
+        for late_ms in [SLACK_MS + max(map(offsets.late_ms, (death.since_ms, death.at_ms, death.back_ms)))]
+    )
     for gap in gaps:
         if gap["what"] not in ("unsealed", "down") or not gap["readings"]:
             continue
-        spans = sorted(
-            (death.since_ms - reach_ms - late_ms + low, death.back_ms + late_ms + high)
-            for death in deaths
-            for low, high in [_reach(offsets, death)]
-            for late_ms in [SLACK_MS + max(map(offsets.late_ms, (death.since_ms, death.at_ms, death.back_ms)))]
-        )
         covered_ms = gap["from_ms"]
         for begin_ms, end_ms in spans:
             if begin_ms <= covered_ms:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,6 +42,11 @@ def ask(
             await reader.close()
 
     return asyncio.run(asked())
+
+
+def unheard(causes: Mapping[str, int]) -> int:
+    """How many readings of all that are counted by cause a device may have noted as served all the same."""
+    return sum(causes.get(cause, 0) for cause in UNHEARD)
 
 
 def receipts(store: str) -> list[Receipt]:

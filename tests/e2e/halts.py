@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Self
 
+STAMP_ERROR_S, STAMP_ERROR_S_MAX = 0.2, 1.2
+"""Real time between the stamp of a request and the moment at which the device notes its answer, on a busy machine; and
+on one that halts, where no agent waits longer for it."""
 EVERY_S = 0.2
 NOTED_MS = 100
 NEAR_MS = 10_000
@@ -41,6 +44,11 @@ class Halts:
     def worst_s(self) -> float:
         """The longest of all, real s; 0 where it was never late."""
         return max((late for _, _, late in self._noted), default=0) / 1000
+
+    @property
+    def stamp_error_s(self) -> float:
+        """How far a stamp and the note of its answer may have come apart."""
+        return min(STAMP_ERROR_S + self.worst_s, STAMP_ERROR_S_MAX)
 
     def _watch(self) -> None:
         began_s = time.monotonic()

@@ -23,7 +23,7 @@ from data_contract.topics import READY
 from loopgauge.judge import Verdict
 from series_store.table import Receipt
 from tests.e2e import compare
-from tests.e2e.compare import UNHEARD
+from tests.e2e.compare import unheard
 from tests.e2e.halts import Halts
 from tests.e2e.mqtt import Client
 from tests.e2e.programs import Program, run
@@ -33,9 +33,6 @@ GATEWAY = "binhai-1"
 BOARD = "board1"
 TRAIN_METERS = {"feed-meter": "tuf-2000m", "permeate-meter": "tuf-2000m", "energy-meter": "eastron-sdm630"}
 ENERGY_METER = {"energy-meter": "eastron-sdm630"}
-STAMP_ERROR_S, STAMP_ERROR_S_MAX = 0.2, 1.2
-"""Real time between the stamp of a request and the moment at which the device notes its answer, on a busy machine; and
-on one that halts, where no agent waits longer for it."""
 
 _QUANTITIES = {
     "feed-meter": {"volume_m3": "train-1.feed.volume_m3", "flow_m3_h": "train-1.feed.flow_m3_h"},
@@ -266,7 +263,7 @@ class Line:
         fates, found = self.fates(), self.verdict()
         assert found.foreign_rows == ()
         assert found.delivered == fates["stored"]
-        assert found.missing <= sum(fates.get(cause, 0) for cause in UNHEARD), found.missing_rows[:5]
+        assert found.missing <= unheard(fates), found.missing_rows[:5]
         return fates
 
     def drain(self) -> None:
@@ -284,7 +281,7 @@ class Line:
 
     def verdict(self) -> Verdict:
         """The store against the record."""
-        tolerance_ms = int(min(STAMP_ERROR_S + self.halts.worst_s, STAMP_ERROR_S_MAX) * 1000 * self.speed)
+        tolerance_ms = int(self.halts.stamp_error_s * 1000 * self.speed)
         return compare.compare(self.record, self.store, self.gateway, self._ports, tolerance_ms=tolerance_ms)
 
     def audit(self) -> dict[str, Any]:

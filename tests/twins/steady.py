@@ -1,7 +1,7 @@
 """An event loop in real time that does not see it when the machine halts the process.
 
 Where both ends of a connection run in one loop, a halt only does harm because the loop's clock has jumped when it goes
-on: everybody's time-out is over at once. On this clock the time in which nothing ran counts for no more than one step.
+on: everybody's time-out is over at once. On this clock the time in which nothing ran counts for no more than two steps.
 What else is true of time is as ever: a sleep lasts as long as it says, and so does a time-out while the other end is
 silent. It is no help with another process or thread, which do see the halt.
 """

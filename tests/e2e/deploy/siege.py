@@ -23,7 +23,7 @@ from data_contract.schedule import Poll
 from loopgauge.judge import Verdict, judge
 from series_store.table import Receipt
 from simulators.truth.record import Record
-from tests.e2e.compare import ALWAYS_MS, UNHEARD, ask
+from tests.e2e.compare import ALWAYS_MS, ask, unheard
 from tests.e2e.deploy.line import METER, METER_PORTS, METRICS_PORTS
 from tests.e2e.deploy.rendered import (
     BROKER_PORT,
@@ -37,7 +37,6 @@ from tests.e2e.deploy.rendered import (
     RenderedInflux,
 )
 from tests.e2e.halts import Halts
-from tests.e2e.line import STAMP_ERROR_S, STAMP_ERROR_S_MAX
 from tests.e2e.programs import Program
 from tests.e2e.servers import PATIENCE_S, Server, accepts, free_port, wait_until
 
@@ -126,8 +125,7 @@ class Siege:
     def verdict(self, to_ms: int) -> Verdict:
         """Everything that the meter has shown before `to_ms` against the store."""
         trust = self.influx.host.file("/etc/loopgauge/pki/ca.crt")
-        error_s = min(STAMP_ERROR_S + self._halts.worst_s, STAMP_ERROR_S_MAX)
-        tolerance_ms = int(error_s * 1000 * SPEED)
+        tolerance_ms = int(self._halts.stamp_error_s * 1000 * SPEED)
         polls = [Poll(device=METER, kind="any", group="any", every_ms=1, fields=())]
         truth = Record.open_readonly(self.meter.folder / "record.db")
         try:
@@ -144,8 +142,7 @@ class Siege:
         """Values that the agent counts as not answered in time: the meter may have noted them all the same."""
         batches = {(batch.run, batch.seq): batch for batch in self.receipts()}.values()
         told = (read(batch.counts).devices.get(METER) for batch in batches)
-        causes = (missing for device in told if device is not None for _, _, missing in device.counts.values())
-        return sum(missing.get(cause, 0) for missing in causes for cause in UNHEARD)
+        return sum(unheard(causes) for device in told if device is not None for _, _, causes in device.counts.values())
 
     def agent_figure(self, name: str) -> float:
         """A figure of the agent's metrics."""

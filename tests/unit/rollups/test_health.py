@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
 import urllib.request
 from typing import Any
 
@@ -15,6 +14,7 @@ from rollups import app
 from rollups.library import load_catalog
 from rollups.steps import CALL_S_MAX, COMPUTE_S_MAX, Steps
 from series_store.port import Unavailable
+from tests.e2e.servers import free_port
 from tests.twins.loop import run_virtual
 from tests.twins.service import TIMEOUT_S, NotifierTwin
 from tests.twins.store import StoreTwin
@@ -83,8 +83,7 @@ def test_a_question_that_is_never_answered_starves_the_watchdog(caplog: pytest.L
 
 def test_metrics_say_what_was_computed_and_that_nothing_is_left() -> None:
     async def main() -> str:
-        store, stop, service = await filled(), asyncio.Event(), NotifierTwin()
-        port = held.getsockname()[1]
+        store, stop, service, port = await filled(), asyncio.Event(), NotifierTwin(), free_port()
         running = started(store, stop, service, listen=("127.0.0.1", port), idle_s=0.05)
         for _ in range(2000):
             await asyncio.sleep(0.05)
@@ -98,13 +97,9 @@ def test_metrics_say_what_was_computed_and_that_nothing_is_left() -> None:
         await running
         return text
 
-    with socket.socket() as held:  # while it is bound, nobody else gets the port; who listens there may share it
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        text = asyncio.run(main())
     found = {
         (sample.name.removeprefix("loopgauge_rollups_"), *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(asyncio.run(main()))
         for sample in family.samples
     }
     assert found["rows_total", "rollup_1h"] > 0

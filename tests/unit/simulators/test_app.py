@@ -20,7 +20,7 @@ from device_profiles.library import Library
 from simulators.load_scenario import find, load_scenario, shipped_names
 from simulators.truth.figures import Truth
 from simulators.truth.record import Record
-from tests.e2e.servers import wait_until
+from tests.e2e.servers import PATIENCE_S, free_port, wait_until
 from tests.unit.simulators.plant import ORIGIN_MS
 from tests.unit.simulators.wire import on_line, rtu
 
@@ -32,9 +32,6 @@ simulate.add_parser(parser.add_subparsers())
 args = parser.parse_args(sys.argv[1:])
 sys.exit(args.run(args))
 """
-
-
-PATIENCE_S = 60.0
 
 
 class Simulator:
@@ -166,13 +163,10 @@ def test_a_world_with_a_history_began_before_the_clock_and_says_so(tmp_path: Pat
 
 
 def test_ports_can_be_numbered_and_the_bench_shares_one(tmp_path: Path, started: list[Simulator]) -> None:
-    with socket.socket() as held:  # while it is bound, nobody else gets the port; who listens there may share it
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
-        base = held.getsockname()[1]
-        simulator = Simulator(tmp_path, "--port-base", str(base), scenario="bench")
-        started.append(simulator)
-        places = simulator.ports()
+    base = free_port()
+    simulator = Simulator(tmp_path, "--port-base", str(base), scenario="bench")
+    started.append(simulator)
+    places = simulator.ports()
     assert len(places) == 20
     assert {place["port"] for place in places.values()} == {base}
     assert sorted(place["unit_id"] for place in places.values()) == list(range(1, 21))

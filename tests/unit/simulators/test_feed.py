@@ -27,11 +27,9 @@ from simulators.load_scenario import Loaded
 from simulators.parts.fault import Fault
 from simulators.truth.record import Record, RecordWriter
 from simulators.world.world import World as TheWorld
+from tests.e2e.servers import PATIENCE_S
 
 NOW_MS = 1_760_000_000_000
-
-
-PATIENCE_S = 60.0
 
 
 class Load:

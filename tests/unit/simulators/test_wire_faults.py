@@ -13,12 +13,12 @@ import pytest
 
 from simulators.faults import FaultPlan
 from simulators.parts.fault import Fault
+from tests.e2e.servers import PATIENCE_S
 from tests.twins.steady import run_steady
 from tests.unit.simulators.plant import ORIGIN_MS, fault, plant
 from tests.unit.simulators.wire import AFTER_MS, AT_MS, Wire, calling, crc, mbap, on_line, rtu, serial, tcp
 
 ASK_TCP, ASK_RTU = mbap(7, 3, 4, 0, 2), rtu(3, 4, 0, 2)
-PATIENCE_S = 90.0
 
 
 def sound_tcp(frame: bytes) -> bool:
